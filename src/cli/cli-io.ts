@@ -1,0 +1,51 @@
+/** Where a command's result goes. */
+export interface OutputStream {
+  readonly isTty: boolean;
+  /**
+   * Resolves when all bytes are handed to the kernel. Throws OutputClosed when the reader has gone,
+   * the interrupt's reason when interrupted, SociError otherwise.
+   */
+  write(chunk: string | Uint8Array): Promise<void>;
+}
+
+/** Where progress, logs and errors go. Synchronous, so that nothing is lost at exit; never throws. */
+export interface ErrorStream {
+  readonly isTty: boolean;
+  /** Terminal size now; 80 by 24 when unknown. */
+  readonly columns: number;
+  readonly rows: number;
+  write(text: string): void;
+}
+
+/** Everything of the process that the command line may touch, so that tests run it in-process. */
+export interface CliIo {
+  readonly stdin: AsyncIterable<Uint8Array>;
+  readonly stdout: OutputStream;
+  readonly stderr: ErrorStream;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Absolute; relative paths of the command line are relative to it. */
+  readonly cwd: string;
+  readonly uid: number;
+  /** Aborted by SIGINT and SIGTERM; its reason is an Interrupt. */
+  readonly signal: AbortSignal;
+}
+
+/** The reader of standard output has closed it: the command ends quietly, as `… | head` expects. */
+export class OutputClosed extends Error {
+  override readonly name = "OutputClosed";
+
+  constructor(options?: ErrorOptions) {
+    super("Cannot write to standard output: closed by its reader", options);
+  }
+}
+
+/** The reason of an aborted `CliIo.signal`. */
+export class Interrupt extends Error {
+  override readonly name = "Interrupt";
+  readonly signalName: "SIGINT" | "SIGTERM";
+
+  constructor(signalName: "SIGINT" | "SIGTERM") {
+    super(`Interrupted by ${signalName}`);
+    this.signalName = signalName;
+  }
+}
