@@ -18,3 +18,6 @@ type ArgValue<S extends ArgSpec> = S extends { readonly repeatable: true }
 export type ArgValues<A extends readonly ArgSpec[]> = {
   readonly [S in A[number] as S["name"]]: ArgValue<S>;
 };
+
+/** ArgValues of a command whose spec is not known to the compiler. */
+export type AnyArgValues = Readonly<Record<string, string | undefined | readonly string[]>>;

@@ -1,6 +1,6 @@
-import type { ArgSpec, ArgValues } from "./arg-spec.ts";
+import type { AnyArgValues, ArgSpec, ArgValues } from "./arg-spec.ts";
 import type { CommandContext } from "./command-context.ts";
-import type { FlagSpecs, FlagValues } from "./flag-spec.ts";
+import type { AnyFlagValues, FlagSpecs, FlagValues } from "./flag-spec.ts";
 
 /** One line of a command's help: a real command line and what it does. */
 export interface Example {
@@ -31,13 +31,15 @@ export interface CommandSpec<A extends readonly ArgSpec[], F extends FlagSpecs> 
 }
 
 /** A command with its types erased, as the registry holds it. */
-export type Command = CommandSpec<readonly ArgSpec[], FlagSpecs>;
+export interface Command extends Omit<CommandSpec<readonly ArgSpec[], FlagSpecs>, "run"> {
+  run(context: CommandContext<AnyArgValues, AnyFlagValues>): Promise<void>;
+}
 
 /** Types `run`'s context from `args` and `flags`; the values are made by parseCommandLine(). */
 export function defineCommand<const A extends readonly ArgSpec[], const F extends FlagSpecs>(
   spec: CommandSpec<A, F>,
 ): Command {
-  // run() is a method, so its parameter is checked bivariantly: parseCommandLine() builds exactly
-  // the values that ArgValues and FlagValues promise for this spec.
-  return spec;
+  // parseCommandLine() builds from a spec exactly the values that ArgValues and FlagValues promise
+  // for it; the compiler cannot follow that.
+  return spec as unknown as Command;
 }

@@ -29,7 +29,7 @@ export interface IntegerFlagSpec extends ValueFlagSpecBase {
   readonly max?: number;
 }
 
-/** A number of bytes as parseBytes() reads it: `4194304`, `4MiB`, `64k`, `1.5G`. */
+/** A number of bytes as parseByteSize() reads it: `4194304`, `4MiB`, `64k`, `1.5G`. */
 export interface BytesFlagSpec extends ValueFlagSpecBase {
   readonly type: "bytes";
   readonly default?: number;
@@ -86,3 +86,6 @@ export type FlagValues<F extends FlagSpecs> = {
 
 /** Any flag's value. */
 export type FlagValue = boolean | string | number | undefined | readonly (string | number)[];
+
+/** FlagValues of a command whose spec is not known to the compiler. */
+export type AnyFlagValues = Readonly<Record<string, FlagValue>>;

@@ -1,0 +1,24 @@
+import { basename } from "node:path";
+import { Interrupt } from "./cli/cli-io.ts";
+import type { CliServices } from "./cli/cli-services.ts";
+import { exitCodeOf } from "./cli/exit-code.ts";
+import { processIo } from "./cli/process-io.ts";
+import { runCli } from "./cli/run-cli.ts";
+
+/** What the process is, by the name it was started under (a symbolic link's, too). */
+const PERSONALITIES = new Map([["sociable", runCli]]);
+
+const services: CliServices = {};
+
+const interrupted = new AbortController();
+for (const signalName of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signalName, () => {
+    const reason = new Interrupt(signalName);
+    // The first one lets the command clean up; whoever sends a second one does not want to wait.
+    if (interrupted.signal.aborted) process.exit(exitCodeOf(reason));
+    interrupted.abort(reason);
+  });
+}
+
+const run = PERSONALITIES.get(basename(process.argv0)) ?? runCli;
+process.exit(await run(process.argv.slice(2), { io: processIo(interrupted.signal), services }));
