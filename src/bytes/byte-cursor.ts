@@ -71,6 +71,32 @@ export class ByteCursor {
     return Number(value);
   }
 
+  /** LEB128 as ByteWriter.varint() writes it: 0 to 2^53-1. */
+  varint(label: string): number {
+    const at = this.#offset;
+    let value = 0;
+    let scale = 1;
+    for (;;) {
+      const byte = this.u8(label);
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        break;
+      }
+      scale *= 0x80;
+      if (scale > Number.MAX_SAFE_INTEGER) {
+        value = Number.POSITIVE_INFINITY;
+        break;
+      }
+    }
+    if (value > Number.MAX_SAFE_INTEGER) {
+      throw new SociError(
+        "data-loss",
+        `Cannot decode ${this.#what}: ${label} at byte ${at} is too big, want 0 to 2^53-1`,
+      );
+    }
+    return value;
+  }
+
   bytes(length: number, label: string): Uint8Array {
     const start = this.#take(length, label);
     return this.#bytes.subarray(start, start + length);

@@ -10,6 +10,12 @@ export interface TarTime {
   readonly nanoseconds: number;
 }
 
+/** One run of data in a sparse file: bytes [offset, offset + length) of the file are not a hole. */
+export interface SparseExtent {
+  readonly offset: number;
+  readonly length: number;
+}
+
 /**
  * One entry of a tar archive as Go's archive/tar reports it: base header with pax and GNU
  * extensions applied. Byte fields are raw, neither cleaned nor checked as UTF-8, and may be kept.
@@ -19,7 +25,10 @@ export interface TarEntry {
   /** Type flag byte after Go's normalisation (`\0` is `0`, or `5` when the name ends in `/`). */
   readonly typeflag: number;
   readonly linkname: Uint8Array;
-  /** Logical size as Go's Header.Size: of a sparse file, the size with its holes. */
+  /**
+   * Logical size as Go's Header.Size: of a sparse file, the size with its holes. Entries without data
+   * (links, directories, devices) keep what their header says, which may even be negative.
+   */
   readonly size: number;
   readonly mode: bigint;
   readonly uid: bigint;
@@ -33,8 +42,16 @@ export interface TarEntry {
   readonly pax: readonly PaxRecord[];
   /** Whether Go would hand out a sparse reader for it (GNU `S` or pax GNU.sparse.*). */
   readonly sparse: boolean;
+  /**
+   * Only of a sparse file: its data, in order, without overlap, none empty, all within `size`. The
+   * archive holds the runs one after another from dataStart on. Their sum is `storedSize` in a sound
+   * archive; Go finds out only when the file is read, so compare before reading.
+   */
+  readonly sparseExtents?: readonly SparseExtent[];
   /** Offset of the entry's first header block, extension headers included, in the uncompressed tar. */
   readonly headerStart: number;
   /** Offset of the entry's data in the uncompressed tar: the reader's position after Go's Next(). */
   readonly dataStart: number;
+  /** Bytes of data in the archive from dataStart on, padding not counted; 0 for an entry without data. */
+  readonly storedSize: number;
 }
