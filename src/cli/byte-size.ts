@@ -1,6 +1,6 @@
 import { SociError } from "../errors.ts";
 
-const PREFIXES = ["", "k", "m", "g", "t", "p"] as const;
+const PREFIXES = ["", "k", "m", "g", "t", "p"];
 const BYTE_SIZE = /^(\d{1,20})(?:\.(\d{1,9}))?([kmgtp]?)(i?)(b?)$/i;
 
 /**
@@ -18,7 +18,7 @@ export function parseByteSize(text: string): number {
     );
   }
   const base = unit !== "" && binary === "" ? 1000n : 1024n;
-  const power = BigInt(PREFIXES.findIndex((candidate) => candidate === prefix.toLowerCase()));
+  const power = BigInt(PREFIXES.indexOf(prefix.toLowerCase()));
   const scale = 10n ** BigInt(fraction.length);
   const scaled = BigInt(whole + fraction) * base ** power;
   if (scaled % scale !== 0n) {

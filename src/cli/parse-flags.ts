@@ -62,7 +62,7 @@ export function parseFlags(
   for (const token of tokens) {
     if (token.kind !== "option") continue;
     const spec = refuseUnknownFlag(token, { flags, path, argv });
-    const value = valueOf(token, spec, path);
+    const value = givenValueOf(token, spec, path);
     const values = given.get(token.name) ?? [];
     if (values.length > 0 && spec.type !== "boolean" && spec.multiple !== true) {
       throw usageError(path, `flag --${token.name} is given more than once, want one value`);
@@ -130,7 +130,7 @@ function strictly(argv: readonly string[], flags: FlagSpecs, path: string) {
   }
 }
 
-function valueOf(token: FlagToken, spec: FlagSpec, path: string): string | true {
+function givenValueOf(token: FlagToken, spec: FlagSpec, path: string): string | true {
   if (spec.type === "boolean") {
     if (token.value === undefined) return true;
     throw usageError(path, `flag --${token.name} takes no value, got "${token.value}"`);
