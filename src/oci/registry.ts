@@ -1,0 +1,99 @@
+import type { WaitOptions } from "../async/wait-options.ts";
+import { downloadBlob, headBlob } from "./blob-download.ts";
+import { type BlobOpener, uploadBlob } from "./blob-upload.ts";
+import type { Descriptor } from "./descriptor.ts";
+import type { Digest } from "./digest.ts";
+import type { BlobRangeOptions, SourceStats } from "./image-source.ts";
+import type { TagName } from "./reference.ts";
+import {
+  listReferrers,
+  type ReferrersTagUpdate,
+  updateReferrersTag,
+  type UpdateReferrersTagOptions,
+} from "./referrers.ts";
+import {
+  deleteManifest,
+  type FetchedManifest,
+  getManifest,
+  putManifest,
+  type PutManifestOptions,
+  type PutManifestResult,
+} from "./registry-manifests.ts";
+import { RegistrySession, type RegistrySessionOptions } from "./registry-session.ts";
+import { verifyStream } from "./verified-stream.ts";
+
+/**
+ * One repository of a registry, over the OCI distribution protocol.
+ * https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
+ * Temporary failures are tried again; all others throw an HttpError that names request and status:
+ * `unauthenticated`, `permission-denied`, `not-found`, `unavailable`, else `failed-precondition`.
+ */
+export class RegistryClient {
+  readonly #session: RegistrySession;
+
+  constructor(options: RegistrySessionOptions) {
+    this.#session = new RegistrySession(options);
+  }
+
+  /** `<registry>/<repository>`. */
+  get name(): string {
+    return this.#session.name;
+  }
+
+  get stats(): SourceStats {
+    return this.#session.stats;
+  }
+
+  /** A manifest or image index in one GET; its digest is checked, or by tag computed. */
+  getManifest(reference: TagName | Digest, options: WaitOptions = {}): Promise<FetchedManifest> {
+    return getManifest(this.#session, reference, options);
+  }
+
+  /** A whole blob; verified while it streams: the last chunk comes only when size and digest are right. */
+  getBlob(blob: Descriptor, { signal }: WaitOptions = {}): AsyncIterable<Uint8Array> {
+    const chunks = downloadBlob(this.#session, blob, { start: 0, end: blob.size, signal });
+    return verifyStream(chunks, blob, `blob ${blob.digest} of ${this.name}`);
+  }
+
+  /** Bytes [start, end) of a blob, exactly that many, not verified. */
+  getBlobRange(blob: Descriptor, options: BlobRangeOptions): AsyncIterable<Uint8Array> {
+    return downloadBlob(this.#session, blob, options);
+  }
+
+  /** The size in bytes of a blob; `undefined` when it is not there. */
+  headBlob(digest: Digest, options: WaitOptions = {}): Promise<number | undefined> {
+    return headBlob(this.#session, digest, options);
+  }
+
+  /** Puts a blob, unless it is there; whether it was sent. `open` is called once an attempt. */
+  uploadBlob(blob: Descriptor, open: BlobOpener, { signal }: WaitOptions = {}): Promise<boolean> {
+    return uploadBlob(this.#session, blob, { open, signal });
+  }
+
+  /** Puts a manifest or image index, by its digest or under a tag. */
+  putManifest(bytes: Uint8Array, options: PutManifestOptions): Promise<PutManifestResult> {
+    return putManifest(this.#session, bytes, options);
+  }
+
+  /** Removes a manifest; `false` when the registry does not do that. */
+  deleteManifest(digest: Digest, options: WaitOptions = {}): Promise<boolean> {
+    return deleteManifest(this.#session, digest, options);
+  }
+
+  /** Descriptors of the manifests of one artifact type that refer to `subject`. */
+  referrers(
+    subject: Digest,
+    artifactType: string,
+    { signal }: WaitOptions = {},
+  ): Promise<readonly Descriptor[]> {
+    return listReferrers(this.#session, subject, { artifactType, signal });
+  }
+
+  /** Lists `referrer` under the fallback tag of `subject`: for registries that answer no OCI-Subject. */
+  updateReferrersTag(
+    pair: { readonly subject: Digest; readonly referrer: Descriptor },
+    options: UpdateReferrersTagOptions = {},
+  ): Promise<ReferrersTagUpdate> {
+    return updateReferrersTag(this.#session, pair, options);
+  }
+}
