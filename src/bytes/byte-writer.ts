@@ -33,29 +33,34 @@ export class ByteWriter {
 
   u8(value: number): void {
     check(value, 0, 0xff);
-    this.#view.setUint8(this.#grow(1), value);
+    const at = this.#grow(1);
+    this.#view.setUint8(at, value);
   }
 
   u16le(value: number): void {
     check(value, 0, 0xffff);
-    this.#view.setUint16(this.#grow(2), value, true);
+    const at = this.#grow(2);
+    this.#view.setUint16(at, value, true);
   }
 
   u32le(value: number): void {
     check(value, 0, 0xffff_ffff);
-    this.#view.setUint32(this.#grow(4), value, true);
+    const at = this.#grow(4);
+    this.#view.setUint32(at, value, true);
   }
 
   i32le(value: number): void {
     check(value, -0x8000_0000, 0x7fff_ffff);
-    this.#view.setInt32(this.#grow(4), value, true);
+    const at = this.#grow(4);
+    this.#view.setInt32(at, value, true);
   }
 
   i64le(value: bigint): void {
     if (BigInt.asIntN(64, value) !== value) {
       throw new RangeError(`Cannot write ${value}: want a signed 64-bit integer`);
     }
-    this.#view.setBigInt64(this.#grow(8), value, true);
+    const at = this.#grow(8);
+    this.#view.setBigInt64(at, value, true);
   }
 
   /** A 64-bit size or offset: 0 to 2^53-1. */
@@ -71,10 +76,10 @@ export class ByteWriter {
     check(value, 0, Number.MAX_SAFE_INTEGER);
     let rest = value;
     while (rest >= 0x80) {
-      this.#view.setUint8(this.#grow(1), (rest % 0x80) | 0x80);
+      this.u8((rest % 0x80) | 0x80);
       rest = Math.floor(rest / 0x80);
     }
-    this.#view.setUint8(this.#grow(1), rest);
+    this.u8(rest);
   }
 
   bytes(value: Uint8Array): void {

@@ -38,13 +38,13 @@ export function paxSparseFormatOf(records: PaxRecords): PaxSparseFormat | undefi
 
 /** The whole file's size, where the records give it. @throws data-loss */
 export function paxSparseSizeOf(records: PaxRecords, offset: number): bigint | undefined {
-  const size = valueOf(records, "GNU.sparse.size") ?? valueOf(records, "GNU.sparse.realsize");
+  const size = nonEmpty(records, "GNU.sparse.size") ?? nonEmpty(records, "GNU.sparse.realsize");
   return size === undefined ? undefined : decimal(size, "size", offset);
 }
 
 /** The file's true name, where the records give it. */
 export function paxSparseNameOf(records: PaxRecords): Uint8Array | undefined {
-  return valueOf(records, "GNU.sparse.name");
+  return nonEmpty(records, "GNU.sparse.name");
 }
 
 /**
@@ -76,9 +76,9 @@ export class SparseMap {
 
   /** Pax 0.0 and 0.1: the map is in the records. @throws data-loss */
   addRecords(records: PaxRecords): void {
-    const blocks = valueOf(records, "GNU.sparse.numblocks");
+    const blocks = nonEmpty(records, "GNU.sparse.numblocks");
     const count = decimal(blocks ?? new Uint8Array(0), "number of blocks", this.#offset);
-    const map = valueOf(records, "GNU.sparse.map") ?? new Uint8Array(0);
+    const map = nonEmpty(records, "GNU.sparse.map") ?? new Uint8Array(0);
     const numbers = map.length === 0 ? 0 : map.reduce((n, byte) => n + +(byte === COMMA), 1);
     if (count < 0n || BigInt(numbers) !== 2n * count) {
       throw this.#invalid(`has ${numbers} numbers, want ${2n * count}`);
@@ -178,12 +178,12 @@ function decimal(text: Uint8Array, label: string, offset: number): bigint {
   return value;
 }
 
-function valueOf(records: PaxRecords, key: string): Uint8Array | undefined {
+function nonEmpty(records: PaxRecords, key: string): Uint8Array | undefined {
   const value = records.get(key)?.value;
   return value === undefined || value.length === 0 ? undefined : value;
 }
 
 function textOf(records: PaxRecords, key: string): string {
-  const value = valueOf(records, key);
+  const value = nonEmpty(records, key);
   return value === undefined ? "" : latin1Of(value.subarray(0, 2));
 }
