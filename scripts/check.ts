@@ -33,7 +33,8 @@ const checks: Check[] = [
   {
     title: "lint",
     command: [
-      projectPath("node_modules/.bin/biome"),
+      // The binary itself: its launcher is a Node script that looks for more platforms than we install.
+      projectPath(`node_modules/@biomejs/cli-linux-${process.arch}/biome`),
       "lint",
       `--config-path=${projectPath("scripts/lint.json")}`,
       "--max-diagnostics=200",
