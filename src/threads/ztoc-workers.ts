@@ -1,0 +1,134 @@
+import { Semaphore } from "../async/semaphore.ts";
+import type { ZtocFactory, ZtocRequest, ZtocResult } from "../ztoc/build-ztoc.ts";
+import type { WorkerPort } from "./worker-conversation.ts";
+import { WorkerConversation } from "./worker-conversation.ts";
+import type { ZtocWorkerAnswer, ZtocWorkerRequest } from "./ztoc-messages.ts";
+import { errorOf } from "./ztoc-messages.ts";
+
+const BUFFER_BYTES = 256 * 1024;
+/** Buffers under way to and from one worker: enough that it never waits for the reader. */
+const BUFFERS = 6;
+
+export interface ZtocWorkersOptions {
+  readonly spawn: () => WorkerPort<ZtocWorkerRequest, ZtocWorkerAnswer>;
+  /** How many layers are built at once. */
+  readonly count: number;
+  /** Where checkpoints go that are too many for memory. */
+  readonly temporaryDirectory: string;
+}
+
+type Conversation = WorkerConversation<ZtocWorkerRequest, ZtocWorkerAnswer>;
+
+/** Builds zTOCs in worker threads, which are started when needed and kept for the next layer. */
+export class ZtocWorkers implements Disposable {
+  readonly #spawn: ZtocWorkersOptions["spawn"];
+  readonly #temporaryDirectory: string;
+  readonly #slots: Semaphore;
+  readonly #idle: Conversation[] = [];
+  #disposed = false;
+
+  constructor({ spawn, count, temporaryDirectory }: ZtocWorkersOptions) {
+    this.#spawn = spawn;
+    this.#slots = new Semaphore(count);
+    this.#temporaryDirectory = temporaryDirectory;
+  }
+
+  readonly build: ZtocFactory = async (source, request, use) => {
+    using _slot = await this.#slots.acquire({ signal: request.signal });
+    const worker = this.#idle.pop() ?? new WorkerConversation(this.#spawn());
+    let reusable = false;
+    try {
+      const result = await buildIn(worker, source, request, this.#temporaryDirectory);
+      const value = await use(result);
+      reusable = !this.#disposed;
+      return value;
+    } finally {
+      // A worker in the middle of a layer is of no more use; its memory and file go with it.
+      if (reusable) this.#idle.push(worker);
+      else worker[Symbol.dispose]();
+    }
+  };
+
+  [Symbol.dispose](): void {
+    this.#disposed = true;
+    for (const worker of this.#idle.splice(0)) worker[Symbol.dispose]();
+  }
+}
+
+async function buildIn(
+  worker: Conversation,
+  source: AsyncIterable<Uint8Array>,
+  { algorithm, spanSize, signal }: ZtocRequest,
+  temporaryDirectory: string,
+): Promise<ZtocResult> {
+  const feeder = new ChunkFeeder(worker, signal);
+  worker.send({ kind: "begin", algorithm, spanSize, temporaryDirectory });
+  for await (const chunk of source) await feeder.push(chunk);
+  await feeder.finish();
+  worker.send({ kind: "finish" });
+  const { summary } = expectAnswer(await worker.receive(signal), "built");
+  return { ...summary, chunks: () => readChunks(worker, signal) };
+}
+
+async function* readChunks(worker: Conversation, signal?: AbortSignal): AsyncIterable<Uint8Array> {
+  for (;;) {
+    worker.send({ kind: "read" });
+    const answer = await worker.receive(signal);
+    if (answer.kind === "end") return;
+    yield expectAnswer(answer, "bytes").bytes;
+  }
+}
+
+/** Packs chunks of any size into buffers that go to the worker and come back. */
+class ChunkFeeder {
+  readonly #worker: Conversation;
+  readonly #signal: AbortSignal | undefined;
+  #buffer = new Uint8Array(BUFFER_BYTES);
+  #length = 0;
+  #underWay = 0;
+
+  constructor(worker: Conversation, signal: AbortSignal | undefined) {
+    this.#worker = worker;
+    this.#signal = signal;
+  }
+
+  async push(chunk: Uint8Array): Promise<void> {
+    for (let left = chunk; left.length > 0;) {
+      const count = Math.min(left.length, BUFFER_BYTES - this.#length);
+      this.#buffer.set(left.subarray(0, count), this.#length);
+      this.#length += count;
+      left = left.subarray(count);
+      if (this.#length === BUFFER_BYTES) await this.#send();
+    }
+  }
+
+  /** Sends what is left and waits until the worker has taken everything. */
+  async finish(): Promise<void> {
+    if (this.#length > 0) await this.#send();
+    while (this.#underWay > 0) await this.#takeBack();
+  }
+
+  async #send(): Promise<void> {
+    const { buffer } = this.#buffer;
+    this.#worker.send({ kind: "chunk", buffer, length: this.#length }, [buffer]);
+    this.#length = 0;
+    this.#underWay++;
+    if (this.#underWay < BUFFERS) this.#buffer = new Uint8Array(BUFFER_BYTES);
+    else this.#buffer = new Uint8Array(await this.#takeBack());
+  }
+
+  async #takeBack(): Promise<ArrayBuffer> {
+    const { buffer } = expectAnswer(await this.#worker.receive(this.#signal), "taken");
+    this.#underWay--;
+    return buffer;
+  }
+}
+
+function expectAnswer<K extends ZtocWorkerAnswer["kind"]>(
+  answer: ZtocWorkerAnswer,
+  kind: K,
+): Extract<ZtocWorkerAnswer, { kind: K }> {
+  if (answer.kind === "failed") throw errorOf(answer.error);
+  if (answer.kind !== kind) throw new Error(`worker answered "${answer.kind}", want "${kind}"`);
+  return answer as Extract<ZtocWorkerAnswer, { kind: K }>; // its kind was just checked
+}

@@ -1,0 +1,94 @@
+import type { ByteLog } from "../bytes/byte-log.ts";
+import { GzipDecoder } from "../deflate/gzip-decoder.ts";
+import type { InflateEngine } from "../deflate/inflate-engine.ts";
+import { SociError } from "../errors.ts";
+import { SpanDigester } from "./span-digester.ts";
+import type { BuiltSpans, OutputHandler, SpanBuilder } from "./span-builder.ts";
+import { CHECKPOINT_BYTES, encodeCheckpoint, encodeGzipZinfoHeader } from "./gzip-zinfo.ts";
+
+export interface GzipSpanBuilderOptions {
+  readonly engine: InflateEngine;
+  readonly spanSize: number;
+  /** Where checkpoints go until the zTOC is written. */
+  readonly checkpoints: ByteLog;
+  readonly onOutput: OutputHandler;
+  /** Whether a member header that only zlib takes is still an error: Go reads up to the tar's end. */
+  readonly goReads: () => boolean;
+}
+
+/** Spans of a gzip layer: checkpoints where zran's rule puts them, in one pass with inflate. */
+export class GzipSpanBuilder implements SpanBuilder {
+  readonly #decoder: GzipDecoder;
+  readonly #spanSize: number;
+  readonly #checkpoints: ByteLog;
+  readonly #onOutput: OutputHandler;
+  readonly #goReads: () => boolean;
+  readonly #digester = new SpanDigester();
+  readonly #record = new Uint8Array(CHECKPOINT_BYTES);
+  #count = 0;
+  #lastOut = 0;
+
+  constructor({ engine, spanSize, checkpoints, onOutput, goReads }: GzipSpanBuilderOptions) {
+    this.#decoder = new GzipDecoder(engine);
+    this.#spanSize = spanSize;
+    this.#checkpoints = checkpoints;
+    this.#onOutput = onOutput;
+    this.#goReads = goReads;
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#decoder.push(chunk);
+    this.#decode("input");
+    // A boundary still to come may give back up to one byte of what has been used.
+    this.#digester.push(chunk, this.#decoder.totalIn - 1);
+  }
+
+  finish(): BuiltSpans {
+    this.#decoder.endInput();
+    this.#decode("end");
+    const header = encodeGzipZinfoHeader(this.#count, this.#spanSize);
+    const log = this.#checkpoints;
+    return {
+      maxSpanId: this.#count - 1,
+      spanDigests: this.#digester.finish(),
+      checkpoints: {
+        size: header.length + log.size,
+        *chunks() {
+          yield header;
+          yield* log.chunks();
+        },
+      },
+    };
+  }
+
+  #decode(until: "input" | "end"): void {
+    const decoder = this.#decoder;
+    for (;;) {
+      // zran: a checkpoint at every boundary without output before it, else after more than a span.
+      const stop = decoder.run(decoder.totalOut === 0 ? -1 : this.#lastOut + this.#spanSize);
+      this.#refuseWhatGoRefuses();
+      if (decoder.output.length > 0) this.#onOutput(decoder.output);
+      if (stop === until) return;
+      if (stop === "boundary") this.#considerCheckpoint();
+    }
+  }
+
+  #considerCheckpoint(): void {
+    const { totalIn, totalOut, bits } = this.#decoder;
+    if (totalOut !== 0 && totalOut - this.#lastOut <= this.#spanSize) return;
+    this.#decoder.copyWindow(encodeCheckpoint(this.#record, { in: totalIn, out: totalOut, bits }));
+    this.#checkpoints.append(this.#record);
+    this.#digester.cut(totalIn, totalIn - (bits > 0 ? 1 : 0));
+    this.#lastOut = totalOut;
+    this.#count++;
+  }
+
+  #refuseWhatGoRefuses(): void {
+    const fault = this.#decoder.goFault;
+    if (fault === undefined || !this.#goReads()) return;
+    throw new SociError(
+      "data-loss",
+      `Cannot read gzip header before byte ${this.#decoder.totalIn}: ${fault}, want a gzip member that Go's compress/gzip takes`,
+    );
+  }
+}
