@@ -54,9 +54,9 @@ function escapeText(text: string): string {
   let start = 0;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
-    const escape = ESCAPES.get(code) ?? (code < 0x20 ? controlEscape(code) : undefined);
-    if (escape === undefined) continue;
-    out += text.slice(start, at) + escape;
+    const escaped = ESCAPES.get(code) ?? (code < 0x20 ? controlEscape(code) : undefined);
+    if (escaped === undefined) continue;
+    out += text.slice(start, at) + escaped;
     start = at + 1;
   }
   return out + text.slice(start);
@@ -66,11 +66,18 @@ function controlEscape(code: number): string {
   return `\\u00${HEX[code >> 4]}${HEX[code & 15]}`;
 }
 
+const UTF8_LENGTHS = [
+  { end: 0xc2, length: 0 },
+  { end: 0xe0, length: 2 },
+  { end: 0xf0, length: 3 },
+  { end: 0xf5, length: 4 },
+] as const;
+
 /** Length of the UTF-8 character at `at`, 0 when there is none. https://datatracker.ietf.org/doc/html/rfc3629#section-4 */
 function utf8LengthAt(bytes: Uint8Array, at: number): number {
   const first = bytes[at] ?? 0;
   if (first < 0x80) return 1;
-  const length = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+  const length = UTF8_LENGTHS.find(({ end }) => first < end)?.length ?? 0;
   if (length === 0 || at + length > bytes.length) return 0;
   const second = bytes[at + 1] ?? 0;
   // Overlong forms, surrogates and what lies beyond U+10FFFF.

@@ -1,0 +1,173 @@
+import type { WaitOptions } from "../async/wait-options.ts";
+import { isKind, SociError } from "../errors.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import { type Digest, isDigest } from "../oci/digest.ts";
+import type { ImageSource } from "../oci/image-source.ts";
+import { OCI_MANIFEST } from "../oci/media-types.ts";
+import { INDEX_DIGEST_ANNOTATION, SOCI_INDEX_V1 } from "./annotations.ts";
+import type { Artifact } from "./artifact.ts";
+import { decodeSociIndex, type SociIndex, sociIndexDescriptor } from "./soci-index.ts";
+
+/** Where a SOCI index was looked for, in the order in which they win. */
+export type IndexOrigin = "explicit" | "v2-annotation" | "referrers" | "local";
+
+/** The index that the user named: by digest, or its bytes from a file. */
+export type ExplicitIndex =
+  { readonly digest: Digest } | { readonly bytes: Uint8Array; readonly name: string };
+
+/** What discovery asks of a local store. */
+export interface LocalIndexes {
+  readonly artifacts: { findIndexes(imageManifest: Digest): readonly Artifact[] };
+  readIndexBytes(digest: Digest): Promise<Uint8Array>;
+}
+
+export interface DiscoverOptions extends WaitOptions {
+  /** Where the image is; asked for referrers, and for indexes that are not local. */
+  readonly source: ImageSource;
+  /** The platform's manifest. */
+  readonly imageManifest: Descriptor;
+  /** The annotations in that manifest. */
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
+  readonly explicit?: ExplicitIndex | undefined;
+  readonly store?: LocalIndexes | undefined;
+}
+
+export interface DiscoveredIndex {
+  readonly from: IndexOrigin;
+  readonly descriptor: Descriptor;
+  readonly index: SociIndex;
+}
+
+/** Why an origin gave no index. */
+export interface DiscoveryMiss {
+  readonly from: IndexOrigin;
+  readonly reason: string;
+  /** When looking failed, rather than found nothing. */
+  readonly error?: unknown;
+}
+
+export interface Discovery {
+  /** `undefined`: the image has no index that can be used. */
+  readonly found: DiscoveredIndex | undefined;
+  /** One for each origin that was asked before the one that won. */
+  readonly misses: readonly DiscoveryMiss[];
+}
+
+/**
+ * Finds the SOCI index of an image's manifest. All origins are asked at once; the order decides: the v2
+ * annotation in the manifest, then the first v1 index among the referrers, then the local store's
+ * newest. An origin that fails is a miss, with its error. An explicit index is the only one looked
+ * at, and failing to get it is an error of its own kind.
+ */
+export async function discoverSociIndex(options: DiscoverOptions): Promise<Discovery> {
+  const { explicit, signal } = options;
+  signal?.throwIfAborted();
+  if (explicit !== undefined) {
+    return { found: await explicitIndex(explicit, options), misses: [] };
+  }
+  const stop = new AbortController();
+  const inner = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
+  const lookUps = ORIGINS.map(([from, look]) => settle(from, look({ ...options, signal: inner })));
+  try {
+    const misses: DiscoveryMiss[] = [];
+    for (const lookUp of lookUps) {
+      const result = await lookUp;
+      signal?.throwIfAborted();
+      if ("index" in result) return { found: result, misses };
+      misses.push(result);
+    }
+    return { found: undefined, misses };
+  } finally {
+    stop.abort();
+    await Promise.all(lookUps);
+  }
+}
+
+/** An index, or why there is none. */
+type LookUp = Promise<DiscoveredIndex | string>;
+
+const ORIGINS: readonly (readonly [IndexOrigin, (options: DiscoverOptions) => LookUp])[] = [
+  ["v2-annotation", annotatedIndex],
+  ["referrers", referringIndex],
+  ["local", localIndex],
+];
+
+async function settle(from: IndexOrigin, lookUp: LookUp): Promise<DiscoveredIndex | DiscoveryMiss> {
+  try {
+    const result = await lookUp;
+    return typeof result === "string" ? { from, reason: result } : result;
+  } catch (error) {
+    return { from, reason: error instanceof Error ? error.message : String(error), error };
+  }
+}
+
+async function explicitIndex(
+  explicit: ExplicitIndex,
+  options: DiscoverOptions,
+): Promise<DiscoveredIndex> {
+  if ("bytes" in explicit) {
+    return discovered("explicit", explicit.bytes, `SOCI index "${explicit.name}"`);
+  }
+  const { digest } = explicit;
+  return discovered("explicit", await readAnywhere(digest, options), `SOCI index ${digest}`);
+}
+
+async function annotatedIndex(options: DiscoverOptions): LookUp {
+  const text = options.annotations?.[INDEX_DIGEST_ANNOTATION];
+  if (text === undefined || text === "") return "the manifest has no index annotation";
+  if (!isDigest(text)) {
+    throw new SociError(
+      "data-loss",
+      `Cannot use annotation ${INDEX_DIGEST_ANNOTATION}: it is ${JSON.stringify(text.slice(0, 100))}, want a digest`,
+    );
+  }
+  return discovered("v2-annotation", await readAnywhere(text, options), `SOCI index ${text}`);
+}
+
+async function referringIndex(options: DiscoverOptions): LookUp {
+  const { source, imageManifest, signal } = options;
+  const [first] = await source.referrers(imageManifest.digest, SOCI_INDEX_V1, { signal });
+  if (first === undefined) return "no SOCI index refers to the manifest";
+  const bytes = await source.manifest(first, { signal });
+  const found = discovered("referrers", bytes, `SOCI index ${first.digest} of ${source.name}`);
+  checkSubject(found, imageManifest);
+  return found;
+}
+
+async function localIndex({ store, imageManifest }: DiscoverOptions): LookUp {
+  const [newest] = store?.artifacts.findIndexes(imageManifest.digest) ?? [];
+  if (store === undefined || newest === undefined) return "the local store has none";
+  const bytes = await store.readIndexBytes(newest.digest);
+  const found = discovered("local", bytes, `SOCI index ${newest.digest} of the local store`);
+  checkSubject(found, imageManifest);
+  return found;
+}
+
+/** From the local store when it is there, which costs no round trip; else from the image's source. */
+async function readAnywhere(
+  digest: Digest,
+  { source, store, signal }: DiscoverOptions,
+): Promise<Uint8Array> {
+  try {
+    if (store !== undefined) return await store.readIndexBytes(digest);
+  } catch (error) {
+    if (!isKind(error, "not-found")) throw error;
+  }
+  // Only the digest is known: a size of 0 stands for that, as it does for the Go snapshotter.
+  return await source.manifest({ mediaType: OCI_MANIFEST, digest, size: 0 }, { signal });
+}
+
+function discovered(from: IndexOrigin, bytes: Uint8Array, what: string): DiscoveredIndex {
+  const index = decodeSociIndex(bytes, what);
+  return { from, descriptor: sociIndexDescriptor(bytes, index.version), index };
+}
+
+// A v1 index of another image would name layers that this one does not have, or worse, has.
+function checkSubject({ index, descriptor }: DiscoveredIndex, imageManifest: Descriptor): void {
+  if (index.version === "v1" && index.subject?.digest !== imageManifest.digest) {
+    throw new SociError(
+      "data-loss",
+      `Cannot use SOCI index ${descriptor.digest}: its subject is ${index.subject?.digest}, want ${imageManifest.digest}`,
+    );
+  }
+}

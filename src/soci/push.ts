@@ -1,0 +1,115 @@
+import { createReadStream } from "node:fs";
+import { mapConcurrent } from "../async/map-concurrent.ts";
+import type { WaitOptions } from "../async/wait-options.ts";
+import { SociError } from "../errors.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import type { Digest } from "../oci/digest.ts";
+import { OCI_INDEX } from "../oci/media-types.ts";
+import type { RegistryClient } from "../oci/registry.ts";
+import type { ReferrersTagUpdate } from "../oci/referrers.ts";
+import { encodeImageIndex } from "./go-json.ts";
+import { decodeSociIndex, sociConfigDescriptor, sociIndexDescriptor } from "./soci-index.ts";
+
+/** What a push takes its bytes from: a LocalStore, or anything like it. */
+export interface PushStore {
+  readIndexBytes(digest: Digest): Promise<Uint8Array>;
+  readonly content: {
+    blobSize(digest: Digest): Promise<number | undefined>;
+    blobPath(digest: Digest): string;
+  };
+}
+
+/** A blob or manifest of the push is done. */
+export interface PushEvent {
+  readonly descriptor: Descriptor;
+  /** `skipped`: the repository had it. */
+  readonly outcome: "pushed" | "skipped";
+}
+
+export interface PushOptions extends WaitOptions {
+  readonly client: Pick<
+    RegistryClient,
+    "name" | "uploadBlob" | "putManifest" | "updateReferrersTag"
+  >;
+  readonly store: PushStore;
+  readonly maxConcurrentUploads?: number;
+  /** Called in the order of completion, the index last. */
+  readonly onEvent?: (event: PushEvent) => void;
+}
+
+export interface PushResult {
+  readonly index: Descriptor;
+  /** The fallback tag, where the registry has no Referrers API. */
+  readonly referrersTag: ReferrersTagUpdate | undefined;
+}
+
+export const DEFAULT_MAX_CONCURRENT_UPLOADS = 3;
+
+/**
+ * Pushes a v1 SOCI index to its image's repository: its zTOCs, its config, then its manifest, so that
+ * nobody sees an index without its zTOCs; then, where the registry has not listed it as a referrer
+ * by itself, the fallback tag. Pushing twice changes nothing.
+ * @throws failed-precondition for a v2 index, not-found when the store lacks a blob, and what the client throws
+ */
+export async function pushSociIndex(digest: Digest, options: PushOptions): Promise<PushResult> {
+  const { client, store, onEvent, signal } = options;
+  const limit = options.maxConcurrentUploads ?? DEFAULT_MAX_CONCURRENT_UPLOADS;
+  const bytes = await store.readIndexBytes(digest);
+  const index = decodeSociIndex(bytes, `SOCI index ${digest}`);
+  const { subject, version } = index;
+  if (version !== "v1" || subject === undefined) {
+    throw new SociError(
+      "failed-precondition",
+      `Cannot push SOCI index ${digest}: it is a v2 index, want v1`,
+      { hint: "A v2 index is part of its converted image: push the image" },
+    );
+  }
+  const blobs = uniqueByDigest([...index.blobs, sociConfigDescriptor(version)]);
+  await mapConcurrent(
+    blobs,
+    async (blob, inner) => {
+      await checkBlob(store, blob);
+      const open = () => readFileChunks(store.content.blobPath(blob.digest));
+      const isNew = await client.uploadBlob(blob, open, { signal: inner });
+      onEvent?.({ descriptor: blob, outcome: isNew ? "pushed" : "skipped" });
+    },
+    { limit, signal },
+  );
+  const descriptor = sociIndexDescriptor(bytes, version);
+  const { mediaType } = descriptor;
+  const answer = await client.putManifest(bytes, { mediaType, signal });
+  const referrer = { ...descriptor, annotations: index.annotations };
+  // The header says that the registry lists referrers itself; without it that is the client's work.
+  // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-manifests-with-subject
+  const referrersTag =
+    answer.subject === subject.digest
+      ? undefined
+      : await client.updateReferrersTag(
+          { subject: subject.digest, referrer },
+          {
+            encode: (manifests) => encodeImageIndex({ mediaType: OCI_INDEX, manifests }),
+            signal,
+          },
+        );
+  onEvent?.({ descriptor, outcome: "pushed" });
+  return { index: descriptor, referrersTag };
+}
+
+// Opened with the first chunk asked for, closed with the last or when the upload gives up.
+async function* readFileChunks(path: string): AsyncIterable<Uint8Array> {
+  yield* createReadStream(path, { highWaterMark: 256 * 1024 });
+}
+
+async function checkBlob(store: PushStore, blob: Descriptor): Promise<void> {
+  const size = await store.content.blobSize(blob.digest);
+  if (size === blob.size) return;
+  const is = size === undefined ? "it is not in the local store" : `it has ${size} bytes`;
+  throw new SociError(
+    size === undefined ? "not-found" : "data-loss",
+    `Cannot push blob ${blob.digest}: ${is}, want ${blob.size} bytes`,
+  );
+}
+
+function uniqueByDigest(blobs: readonly Descriptor[]): Descriptor[] {
+  return [...new Map(blobs.map((blob) => [blob.digest, blob])).values()];
+}
