@@ -1,4 +1,4 @@
-import { MemoryByteLog, type ByteLog } from "../bytes/byte-log.ts";
+import { type ByteLog, MemoryByteLog } from "../bytes/byte-log.ts";
 import type { InflateEngine } from "../deflate/inflate-engine.ts";
 import type { BuiltZtoc } from "./ztoc-builder.ts";
 import { ZtocBuilder } from "./ztoc-builder.ts";
@@ -14,6 +14,8 @@ export interface ZtocSummary {
   readonly fileCount: number;
   /** Whether an entry of the layer needs extended attributes. */
   readonly needsXattrs: boolean;
+  /** Why no reader can use the zTOC although the reference writes it too, or undefined. */
+  readonly unusable: string | undefined;
 }
 
 /** A zTOC that has been built, wherever its bytes are. */
@@ -79,5 +81,6 @@ export function summaryOf(built: BuiltZtoc): ZtocSummary {
     spanCount: built.spanCount,
     fileCount: built.fileCount,
     needsXattrs: built.needsXattrs,
+    unusable: built.unusable,
   };
 }

@@ -1,11 +1,11 @@
 import { SociError } from "../errors.ts";
 import { type Digest, isDigest } from "../oci/digest.ts";
-import { BLOCK_BYTES } from "../tar/tar-block.ts";
 import { DecodedFile } from "./decoded-file.ts";
 import type { FileMetadata } from "./file-metadata.ts";
 import { FlatbufferReader, type FlatTable } from "./flatbuffer-reader.ts";
 import { GzipZinfo } from "./gzip-zinfo.ts";
 import { TarZinfo } from "./tar-zinfo.ts";
+import { TocOrder } from "./toc-order.ts";
 import { ALGORITHM, COMPRESSION_INFO, TOC, ZTOC } from "./ztoc-schema.ts";
 import type { CompressionAlgorithm, Ztoc } from "./ztoc.ts";
 
@@ -91,25 +91,12 @@ function filesOf(reader: FlatbufferReader, toc: FlatTable): readonly FileMetadat
   if (!isSorted) {
     files.sort((a, b) => a.uncompressedOffset - b.uncompressedOffset);
   }
-  checkPlaces(files);
-  return files;
-}
-
-/** The reference finds tar headers from the end of the file before: data may not reach into the next file's. */
-function checkPlaces(files: readonly FileMetadata[]): void {
-  let end = 0;
+  const order = new TocOrder();
   for (const file of files) {
-    const { uncompressedOffset: start, uncompressedSize: size } = file;
-    if (start < end) {
-      throw invalid(
-        `invalid TOC entry ${JSON.stringify(decoder.decode(file.name.subarray(0, 200)))}: its data starts at ${start}, want ${end} or more, where the file before it ends`,
-      );
-    }
-    if (size < 0 && file.type === "reg") {
-      throw invalid(`size of the file at ${start} is ${size}, want 0 or more`);
-    }
-    end = Math.ceil((start + size) / BLOCK_BYTES) * BLOCK_BYTES;
+    const fault = order.check(file);
+    if (fault !== undefined) throw invalid(fault);
   }
+  return files;
 }
 
 function invalid(is: string): SociError {

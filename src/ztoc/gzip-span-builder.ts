@@ -27,6 +27,7 @@ export class GzipSpanBuilder implements SpanBuilder {
   readonly #record = new Uint8Array(CHECKPOINT_BYTES);
   #count = 0;
   #lastOut = 0;
+  #unusable: string | undefined;
 
   constructor({ engine, spanSize, checkpoints, onOutput, goReads }: GzipSpanBuilderOptions) {
     this.#decoder = new GzipDecoder(engine);
@@ -51,6 +52,7 @@ export class GzipSpanBuilder implements SpanBuilder {
     return {
       maxSpanId: this.#count - 1,
       spanDigests: this.#digester.finish(),
+      unusable: this.#unusable,
       checkpoints: {
         size: header.length + log.size,
         *chunks() {
@@ -76,6 +78,9 @@ export class GzipSpanBuilder implements SpanBuilder {
   #considerCheckpoint(): void {
     const { totalIn, totalOut, bits } = this.#decoder;
     if (totalOut !== 0 && totalOut - this.#lastOut <= this.#spanSize) return;
+    if (this.#count > 0 && totalOut === this.#lastOut) {
+      this.#unusable ??= `span offsets are non-monotonic: spans ${this.#count - 1} and ${this.#count} both start at byte ${totalOut} of the tar`;
+    }
     this.#decoder.copyWindow(encodeCheckpoint(this.#record, { in: totalIn, out: totalOut, bits }));
     this.#checkpoints.append(this.#record);
     this.#digester.cut(totalIn, totalIn - (bits > 0 ? 1 : 0));

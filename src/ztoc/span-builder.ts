@@ -4,6 +4,8 @@ import type { Digest } from "../oci/digest.ts";
 export interface BuiltSpans {
   readonly maxSpanId: number;
   readonly spanDigests: readonly Digest[];
+  /** Why no reader can use the spans although the reference writes them, or undefined. */
+  readonly unusable: string | undefined;
   /** The checkpoint blob of the zTOC. */
   readonly checkpoints: { readonly size: number; chunks(): Iterable<Uint8Array> };
 }

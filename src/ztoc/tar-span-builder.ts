@@ -44,6 +44,7 @@ export class TarSpanBuilder implements SpanBuilder {
     return {
       maxSpanId: spanDigests.length - 1,
       spanDigests,
+      unusable: spanDigests.length === 0 ? "there are no spans, want 1 or more" : undefined,
       checkpoints: { size: checkpoints.length, chunks: () => [checkpoints] },
     };
   }

@@ -10,6 +10,7 @@ import { encodeZtoc } from "./encode-ztoc.ts";
 import { fileMetadataOf } from "./file-metadata-of.ts";
 import { FileTable } from "./file-table.ts";
 import { needsXattrs } from "./needs-xattrs.ts";
+import { TocOrder } from "./toc-order.ts";
 import type { CompressionAlgorithm } from "./ztoc.ts";
 import { DEFAULT_SPAN_SIZE } from "./ztoc.ts";
 
@@ -32,6 +33,11 @@ export interface BuiltZtoc {
   readonly fileCount: number;
   /** Whether an entry carries an extended attribute, or is an opaque whiteout (which becomes one). */
   readonly needsXattrs: boolean;
+  /**
+   * Why the zTOC cannot be read, or undefined: the reference writes some that its own daemon refuses
+   * (empty spans, files that overlap). What decodeZtoc() and checkSpans() would say of it.
+   */
+  readonly unusable: string | undefined;
 }
 
 /**
@@ -47,6 +53,8 @@ export class ZtocBuilder {
   readonly #scanner: TarScanner;
   #compressedSize = 0;
   #needsXattrs = false;
+  readonly #order = new TocOrder();
+  #unusable: string | undefined;
 
   constructor({
     algorithm,
@@ -59,6 +67,7 @@ export class ZtocBuilder {
       onEntry: (entry) => {
         const file = fileMetadataOf(entry);
         this.#needsXattrs ||= needsXattrs(file);
+        this.#unusable ??= this.#order.check(file);
         this.#files.append(file);
       },
     });
@@ -101,6 +110,7 @@ export class ZtocBuilder {
       spanCount: spans.maxSpanId + 1,
       fileCount: this.#files.length,
       needsXattrs: this.#needsXattrs,
+      unusable: this.#unusable ?? spans.unusable,
     };
   }
 }
