@@ -10,16 +10,18 @@ export function textSink(write: (line: string) => void): LogSink {
   return ({ time, level, message, fields }) => {
     const rest = Object.entries(fields)
       .filter(([, value]) => value !== undefined)
-      .map(([key, value]) => ` ${escape(key)}=${formatValue(logValueOf(value))}`);
-    write(`${time.toISOString()} ${level.padEnd(5)} ${escape(message)}${rest.join("")}\n`);
+      .map(([key, value]) => ` ${escapeControls(key)}=${formatValue(logValueOf(value))}`);
+    write(`${time.toISOString()} ${level.padEnd(5)} ${escapeControls(message)}${rest.join("")}\n`);
   };
 }
 
 function formatValue(value: unknown): string {
   const text = typeof value === "string" ? value : JSON.stringify(value);
-  return PLAIN.test(text) ? text : escape(typeof value === "string" ? JSON.stringify(text) : text);
+  return PLAIN.test(text)
+    ? text
+    : escapeControls(typeof value === "string" ? JSON.stringify(text) : text);
 }
 
-function escape(text: string): string {
+function escapeControls(text: string): string {
   return text.replace(UNSAFE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

@@ -10,7 +10,6 @@ const CODE = /^[A-Z0-9_]{1,64}$/i;
 const XML_CODE = /<Code>([^<]{1,64})<\/Code>/;
 const XML_MESSAGE = /<Message>([^<]{1,300})<\/Message>/;
 // Other people's text in our messages: no control characters.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f]+/g;
 
 /** What a registry (JSON) or an object store (XML) says about a failure; nothing when it says nothing readable. */

@@ -1,13 +1,13 @@
 import type { WaitOptions } from "../async/wait-options.ts";
 import { SociError } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
-import { type Digest, hexOf } from "./digest.ts";
+import type { Digest } from "./digest.ts";
 import { HttpError } from "./http-error.ts";
 import { MAX_JSON_BYTES } from "./json-document.ts";
 import { nextLink } from "./link-header.ts";
 import { parseImageIndex } from "./manifest.ts";
 import { mediaTypeOf, OCI_INDEX } from "./media-types.ts";
-import type { TagName } from "./reference.ts";
+import { referrersTag } from "./referrers-tag.ts";
 import { deleteManifest, getManifest, putManifest } from "./registry-manifests.ts";
 import type { RegistrySession } from "./registry-session.ts";
 
@@ -15,11 +15,6 @@ const MAX_PAGES = 100;
 // How registries without the API answer its path.
 const NO_API = [400, 404, 405, 406, 501];
 const MAX_TAG_ROUNDS = 5;
-
-/** The tag that lists the referrers of `subject` where there is no Referrers API. https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#referrers-tag-schema */
-export function referrersTag(subject: Digest): TagName {
-  return `sha256-${hexOf(subject)}` as TagName;
-}
 
 /**
  * Manifests that refer to `subject`, of one artifact type, in the registry's order. Referrers API
