@@ -5,7 +5,7 @@ import type { Descriptor } from "./descriptor.ts";
 import { type Digest, Digester, digestOf } from "./digest.ts";
 import { parseDockerArchive, selectDockerImage } from "./docker-archive-image.ts";
 import { type FileSlice, readSlice, ReadCounter } from "./file-slice.ts";
-import type { BlobRangeOptions, ImageSource, SourceStats } from "./image-source.ts";
+import type { BlobRangeOptions, ImageSource, ManifestName, SourceStats } from "./image-source.ts";
 import type { LayoutFiles } from "./layout-files.ts";
 import { readWhole } from "./layout-files.ts";
 import {
@@ -60,15 +60,15 @@ export class DockerArchiveSource implements ImageSource {
     return (await this.#open(options)).descriptor;
   }
 
-  async manifest(descriptor: Descriptor, options: WaitOptions = {}): Promise<Uint8Array> {
+  async manifest(name: ManifestName, options: WaitOptions = {}): Promise<Uint8Array> {
     const { manifest, descriptor: own } = await this.#open(options);
-    if (descriptor.digest !== own.digest) {
-      throw this.#absent(`manifest ${descriptor.digest}`);
+    if (name.digest !== own.digest) {
+      throw this.#absent(`manifest ${name.digest}`);
     }
-    if (descriptor.size !== own.size) {
+    if ((name.size ?? own.size) !== own.size) {
       throw new SociError(
         "data-loss",
-        `Cannot use manifest ${own.digest}: it has ${own.size} bytes, want ${descriptor.size}`,
+        `Cannot use manifest ${own.digest}: it has ${own.size} bytes, want ${name.size}`,
       );
     }
     return manifest;

@@ -20,6 +20,9 @@ export interface SourceStats {
   readonly bytes: number;
 }
 
+/** A manifest by its digest; by its size too, unless only the digest has been told, as in an annotation. */
+export type ManifestName = Pick<Descriptor, "digest"> & Partial<Pick<Descriptor, "size">>;
+
 /**
  * One image, wherever it lives: a registry, an OCI layout, an archive. Read-only.
  * Every method throws `not-found` for an absent object and `data-loss` for bytes that are not those
@@ -33,8 +36,8 @@ export interface ImageSource extends AsyncDisposable {
   /** The manifest or image index that the name stands for. Resolved once, then remembered. */
   root(options?: SignalOptions): Promise<Descriptor>;
 
-  /** A manifest's exact bytes: size limited, digest verified. */
-  manifest(descriptor: Descriptor, options?: SignalOptions): Promise<Uint8Array>;
+  /** A manifest's exact bytes: size limited, digest and told size verified. */
+  manifest(name: ManifestName, options?: SignalOptions): Promise<Uint8Array>;
 
   /** A whole blob, in order. Size and digest are verified: the last chunk comes only when both are right. */
   blob(descriptor: Descriptor, options?: SignalOptions): AsyncIterable<Uint8Array>;

@@ -3,7 +3,7 @@ import { SociError } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { type Digest, digestOf, hexOf } from "./digest.ts";
 import { readSlice, ReadCounter, type FileSlice } from "./file-slice.ts";
-import type { BlobRangeOptions, ImageSource, SourceStats } from "./image-source.ts";
+import type { BlobRangeOptions, ImageSource, ManifestName, SourceStats } from "./image-source.ts";
 import { MAX_JSON_BYTES } from "./json-document.ts";
 import { checkLayoutVersion, type LayoutFiles, readWhole } from "./layout-files.ts";
 import { parseLayoutIndex } from "./layout-index.ts";
@@ -45,14 +45,15 @@ export class LayoutSource implements ImageSource {
     return await this.#root;
   }
 
-  async manifest(descriptor: Descriptor, { signal }: WaitOptions = {}): Promise<Uint8Array> {
+  async manifest(name: ManifestName, { signal }: WaitOptions = {}): Promise<Uint8Array> {
     signal?.throwIfAborted();
-    const bytes = await this.#readSmall(blobPath(descriptor.digest), descriptor.digest);
+    const bytes = await this.#readSmall(blobPath(name.digest), name.digest);
     const got = digestOf(bytes);
-    if (bytes.length !== descriptor.size || got !== descriptor.digest) {
+    const size = name.size ?? bytes.length;
+    if (bytes.length !== size || got !== name.digest) {
       throw new SociError(
         "data-loss",
-        `Cannot use manifest ${descriptor.digest} of "${this.#files.place}": got ${bytes.length} bytes with digest "${got}", want ${descriptor.size} bytes`,
+        `Cannot use manifest ${name.digest} of "${this.#files.place}": got ${bytes.length} bytes with digest "${got}", want ${size} bytes`,
       );
     }
     return bytes;

@@ -3,7 +3,7 @@ import type { WaitOptions } from "../async/wait-options.ts";
 import { SociError } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
 import type { Digest } from "./digest.ts";
-import type { BlobRangeOptions, ImageSource, SourceStats } from "./image-source.ts";
+import type { BlobRangeOptions, ImageSource, ManifestName, SourceStats } from "./image-source.ts";
 import { formatReference, type Reference, type TagName } from "./reference.ts";
 import type { RegistryClient } from "./registry.ts";
 import type { FetchedManifest } from "./registry-manifests.ts";
@@ -48,9 +48,9 @@ export class RegistrySource implements ImageSource {
     return this.#root;
   }
 
-  async manifest({ digest, size }: Descriptor, options: WaitOptions = {}): Promise<Uint8Array> {
+  async manifest({ digest, size }: ManifestName, options: WaitOptions = {}): Promise<Uint8Array> {
     const bytes = this.#manifests.get(digest) ?? (await this.#fetch(digest, options)).bytes;
-    if (bytes.length !== size) {
+    if (bytes.length !== (size ?? bytes.length)) {
       throw new SociError(
         "data-loss",
         `Cannot use manifest ${digest} of ${this.client.name}: it has ${bytes.length} bytes, want ${size}`,

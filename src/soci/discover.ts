@@ -3,7 +3,6 @@ import { isKind, SociError } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, isDigest } from "../oci/digest.ts";
 import type { ImageSource } from "../oci/image-source.ts";
-import { OCI_MANIFEST } from "../oci/media-types.ts";
 import { INDEX_DIGEST_ANNOTATION, SOCI_INDEX_V1 } from "./annotations.ts";
 import type { Artifact } from "./artifact.ts";
 import { decodeSociIndex, type SociIndex, sociIndexDescriptor } from "./soci-index.ts";
@@ -153,8 +152,7 @@ async function readAnywhere(
   } catch (error) {
     if (!isKind(error, "not-found")) throw error;
   }
-  // Only the digest is known: a size of 0 stands for that, as it does for the Go snapshotter.
-  return await source.manifest({ mediaType: OCI_MANIFEST, digest, size: 0 }, { signal });
+  return await source.manifest({ digest }, { signal });
 }
 
 function discovered(from: IndexOrigin, bytes: Uint8Array, what: string): DiscoveredIndex {
