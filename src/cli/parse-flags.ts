@@ -84,10 +84,11 @@ export function refuseUnknownFlag(
   token: FlagToken,
   { flags, path, argv }: ParseFlagsOptions & { readonly argv: readonly string[] },
 ): FlagSpec {
-  const spec = Object.hasOwn(flags, token.name) ? flags[token.name] : undefined;
-  if (spec !== undefined) return spec;
-  // `-platform` is read as -p -l -a …: show and compare what was typed.
   const typed = argv[token.index]?.replace(/=.*$/s, "") ?? token.rawName;
+  // `-platform` would be read as `-p latform`: whoever means that writes `-p latform`.
+  const isMisspelt = !typed.startsWith("--") && Object.hasOwn(flags, typed.slice(1));
+  const spec = Object.hasOwn(flags, token.name) ? flags[token.name] : undefined;
+  if (spec !== undefined && !isMisspelt) return spec;
   const isWord = typed.startsWith("--") || typed.length > 2;
   const shorts = Object.values(flags).flatMap(({ short }) => (short === undefined ? [] : [short]));
   const nearest = isWord

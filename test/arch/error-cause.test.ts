@@ -33,7 +33,7 @@ test("the cause check tells a lost cause from a kept one", () => {
   const file = sourceFile(
     "tar/planted.ts",
     [
-      "try { f(); } catch (cause) { throw new SociError('data-loss', `no ${x}`, { cause }); }",
+      "try { f(); } catch (cause) { throw new SociError('data-loss', `no x`, { cause }); }",
       "try { f(); } catch (error) { throw new SociError('data-loss', 'cause', { hint }); }",
       "try { f(); } catch { throw new Error('lost'); }",
       "throw new Error('outside');",
