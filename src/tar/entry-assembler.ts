@@ -171,7 +171,7 @@ export function completeEntry(
     devminor: header.devminor,
     pax: sortedRecords(records),
     sparse: extents !== undefined,
-    ...(extents !== undefined && { sparseExtents: extents }),
+    sparseExtents: extents,
     headerStart,
     dataStart,
     storedSize,

@@ -16,6 +16,7 @@ const SPARSE_OFFSET = "GNU.sparse.offset";
 const SPARSE_NUMBYTES = "GNU.sparse.numbytes";
 const SPARSE_MAP = "GNU.sparse.map";
 
+const NO_LIST: readonly PaxRecord[] = [];
 const TEXT_KEYS: ReadonlySet<string> = new Set(["path", "linkpath", "uname", "gname"]);
 
 /**
@@ -60,6 +61,9 @@ export function decodePaxRecords(body: Uint8Array, offset: number): PaxRecords {
 
 /** Records in the order of their keys' bytes. */
 export function sortedRecords(records: PaxRecords): readonly PaxRecord[] {
+  if (records.size === 0) {
+    return NO_LIST;
+  }
   const list = [...records];
   list.sort(([a], [b]) => (a < b ? -1 : 1));
   return list.map(([, record]) => record);

@@ -47,7 +47,7 @@ export interface TarEntry {
    * archive holds the runs one after another from dataStart on. Their sum is `storedSize` in a sound
    * archive; Go finds out only when the file is read, so compare before reading.
    */
-  readonly sparseExtents?: readonly SparseExtent[];
+  readonly sparseExtents?: readonly SparseExtent[] | undefined;
   /** Offset of the entry's first header block, extension headers included, in the uncompressed tar. */
   readonly headerStart: number;
   /** Offset of the entry's data in the uncompressed tar: the reader's position after Go's Next(). */

@@ -129,8 +129,8 @@ function joined(prefix: Uint8Array, name: Uint8Array): Uint8Array {
 /** Each byte as the character of its number: keys that sort as their bytes do, and text for messages. */
 export function latin1Of(bytes: Uint8Array): string {
   let text = "";
-  for (const byte of bytes) {
-    text += String.fromCharCode(byte);
+  for (let at = 0; at < bytes.length; at++) {
+    text += String.fromCharCode(bytes[at] ?? 0);
   }
   return text;
 }

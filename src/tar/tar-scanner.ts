@@ -312,8 +312,12 @@ export class TarScanner {
     const pending = this.#takePending();
     const { header, map } = pending;
     this.#map.bytes(this.#block);
-    for (const byte of this.#block) {
-      this.#mapLines += byte === NEWLINE ? 1 : 0;
+    for (
+      let at = this.#block.indexOf(NEWLINE);
+      at >= 0;
+      at = this.#block.indexOf(NEWLINE, at + 1)
+    ) {
+      this.#mapLines++;
     }
     const lines = this.#map.view();
     if (this.#mapLines > 0) {
@@ -338,7 +342,8 @@ export class TarScanner {
   }
 
   #emit(pending: PendingEntry, place: Omit<DataPlace, "dataStart">): void {
-    this.#onEntry(completeEntry(pending, { ...place, dataStart: this.#position }));
-    this.#startSkip(place.storedSize, pending.padding);
+    const { storedSize, extents } = place;
+    this.#onEntry(completeEntry(pending, { dataStart: this.#position, storedSize, extents }));
+    this.#startSkip(storedSize, pending.padding);
   }
 }

@@ -1,5 +1,5 @@
 import type { Digest } from "../oci/digest.ts";
-import type { FileMetadata } from "./file-metadata.ts";
+import { FILE_TYPES, type FileMetadata } from "./file-metadata.ts";
 import type { FileTable } from "./file-table.ts";
 import { type ByteSource, type FlatOffset, FlatbufferWriter } from "./flatbuffer-writer.ts";
 import { ALGORITHM, COMPRESSION_INFO, FILE_METADATA, TOC, XATTR, ZTOC } from "./ztoc-schema.ts";
@@ -22,6 +22,10 @@ export interface EncodeZtocInput {
 export type EncodedZtoc = ByteSource;
 
 const encoder = new TextEncoder();
+/** The seven types there are, made once: a layer has many files. */
+const TYPE_BYTES: ReadonlyMap<string, Uint8Array> = new Map(
+  FILE_TYPES.map((type) => [type, encoder.encode(type)]),
+);
 
 /**
  * A zTOC's bytes: those of the reference for the same input. The result reads `checkpoints` each
@@ -89,7 +93,7 @@ function writeToc(writer: FlatbufferWriter, files: FileTable): FlatOffset {
 
 function writeFile(writer: FlatbufferWriter, file: FileMetadata): FlatOffset {
   const nameAt = writer.string(file.name);
-  const typeAt = writer.string(encoder.encode(file.type));
+  const typeAt = writer.string(TYPE_BYTES.get(file.type) ?? encoder.encode(file.type));
   const linknameAt = writer.string(file.linkname);
   const unameAt = writer.string(file.uname);
   const gnameAt = writer.string(file.gname);

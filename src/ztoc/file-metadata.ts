@@ -1,6 +1,16 @@
 /** Names of entry types as a zTOC spells them. */
 export type FileType = "reg" | "dir" | "symlink" | "hardlink" | "char" | "block" | "fifo";
 
+export const FILE_TYPES: readonly FileType[] = [
+  "reg",
+  "dir",
+  "symlink",
+  "hardlink",
+  "char",
+  "block",
+  "fifo",
+];
+
 /** A pax record of an entry: real extended attributes have keys with the prefix `SCHILY.xattr.`. */
 export interface XattrRecord {
   readonly key: Uint8Array;

@@ -1,11 +1,10 @@
 import { ByteCursor } from "../bytes/byte-cursor.ts";
 import { ByteWriter } from "../bytes/byte-writer.ts";
-import type { FileMetadata, FileType, XattrRecord } from "./file-metadata.ts";
+import { FILE_TYPES, type FileMetadata, type XattrRecord } from "./file-metadata.ts";
 
 const SEGMENT_BYTES = 1 << 20;
 const INDEX_ROWS = 1 << 14;
 
-const TYPES: readonly FileType[] = ["reg", "dir", "symlink", "hardlink", "char", "block", "fifo"];
 const OTHER_TYPE = 7;
 /** Flags above the three bits of the type: the row holds the field in full, not its usual value. */
 const WIDE_NUMBERS = 0x08;
@@ -103,7 +102,7 @@ export class FileTable {
 }
 
 function writeRow(row: ByteWriter, file: FileMetadata): void {
-  const type = TYPES.indexOf(file.type as FileType);
+  const type = FILE_TYPES.findIndex((type) => type === file.type);
   const isWide = !isSmall(file.mode) || file.uncompressedSize < 0;
   const hasDevice = file.devmajor !== 0n || file.devminor !== 0n;
   row.u8(
@@ -145,7 +144,7 @@ function writeRow(row: ByteWriter, file: FileMetadata): void {
 
 function readRow(row: ByteCursor): FileMetadata {
   const flags = row.u8("flags");
-  const type = TYPES[flags & OTHER_TYPE] ?? decoder.decode(readBytes(row));
+  const type = FILE_TYPES[flags & OTHER_TYPE] ?? decoder.decode(readBytes(row));
   const uncompressedOffset = row.varint("offset");
   const isWide = (flags & WIDE_NUMBERS) !== 0;
   const uncompressedSize = isWide ? Number(row.i64le("size")) : row.varint("size");
