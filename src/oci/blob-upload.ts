@@ -7,6 +7,7 @@ import type { HttpResponse } from "./http-response.ts";
 import { OCTET_STREAM } from "./media-types.ts";
 import type { RegistrySession } from "./registry-session.ts";
 import { retryWaitMs } from "./retry.ts";
+import { verifyStream } from "./verified-stream.ts";
 
 /** Gives a blob's bytes from the start, as often as it is called. */
 export type BlobOpener = () => AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
@@ -59,7 +60,8 @@ async function uploadOnce(
     method: "PUT",
     path: withDigest(target, blob.digest),
     headers: { "content-type": OCTET_STREAM },
-    body: { size: blob.size, open },
+    // Checked as it leaves: wrong bytes never become a whole request.
+    body: { size: blob.size, open: () => verifyStream(open(), blob, `blob ${blob.digest}`) },
     // A broken upload starts again from its POST.
     retry: false,
     signal,

@@ -7,7 +7,7 @@ import { Digester } from "./digest.ts";
  * the descriptor. `what` names the blob and its place in errors. @throws data-loss
  */
 export async function* verifyStream(
-  chunks: AsyncIterable<Uint8Array>,
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   { digest, size }: Pick<Descriptor, "digest" | "size">,
   what: string,
 ): AsyncGenerator<Uint8Array> {

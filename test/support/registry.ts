@@ -1,0 +1,577 @@
+import { randomUUID } from "node:crypto";
+import { type Digest, digestOf, isDigest } from "../../src/oci/digest.ts";
+import type { Descriptor } from "../../src/oci/descriptor.ts";
+import { artifactTypeOf, parseManifest } from "../../src/oci/manifest.ts";
+import { mediaTypeOf, OCI_INDEX } from "../../src/oci/media-types.ts";
+import { type BlobStore, memoryBlobs } from "./blob-store.ts";
+
+/** What a registry may do differently from others. Change a field at any time. */
+export interface RegistryManners {
+  /** Answer the Referrers API, and OCI-Subject on manifests that have a subject. */
+  referrersApi: boolean;
+  /** Leave out the filtering by artifactType. */
+  ignoreReferrersFilter: boolean;
+  /** Entries of one page of referrers. */
+  referrersPageSize: number;
+  /** Answer ranges with 200 and the whole blob. */
+  ignoreRange: boolean;
+  /** Most bytes of one 206 answer. */
+  maxRangeBytes: number;
+  /** Answer blob GETs with a redirect to this URL plus the digest. */
+  redirectBlobsTo: string | undefined;
+  /** Label blobs with Content-Encoding: gzip, as some stores do with layers. */
+  contentEncodingGzipOnBlobs: boolean;
+  /** Give upload locations without scheme and host. */
+  relativeLocations: boolean;
+  allowDelete: boolean;
+  /** Who may come in: everybody, by Basic, or with a token of the registry's own service. */
+  auth:
+    | { readonly kind: "none" }
+    | { readonly kind: "basic"; readonly username: string; readonly password: string }
+    | {
+        readonly kind: "bearer";
+        /** Without these, tokens are for everybody. */
+        readonly username?: string;
+        readonly password?: string;
+        readonly expiresInSeconds?: number;
+      };
+}
+
+/** One request as the registry saw it. */
+export interface RequestRecord {
+  readonly method: string;
+  /** With query. */
+  readonly path: string;
+  readonly range: string | undefined;
+  readonly authorization: string | undefined;
+  readonly status: number;
+  /** Bytes of the answer's body, as announced. */
+  readonly bytes: number;
+}
+
+export interface Failure {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** Only requests that fit. */
+  readonly method?: string;
+  readonly path?: RegExp;
+}
+
+export interface BodyFault {
+  /** Bytes of the body that arrive before the connection is cut, or the byte that is flipped. */
+  readonly at: number;
+  readonly path?: RegExp;
+}
+
+interface StoredManifest {
+  readonly mediaType: string;
+  readonly bytes: Uint8Array;
+}
+
+interface Repository {
+  readonly manifests: Map<Digest, StoredManifest>;
+  readonly tags: Map<string, Digest>;
+  readonly blobs: Set<Digest>;
+}
+
+interface Fault<T> {
+  readonly what: T;
+  left: number;
+}
+
+const PATH = /^\/v2\/(.+?)\/(blobs\/uploads|blobs|manifests|referrers|tags)\/(.*)$/;
+
+/**
+ * An OCI registry in this process, on a port of its own: the real protocol, with manners to choose
+ * and failures to order. Disposing stops it.
+ */
+export class TestRegistry implements AsyncDisposable {
+  readonly manners: RegistryManners;
+  /** Every request so far, in order of arrival of its answer. */
+  readonly requests: RequestRecord[] = [];
+  readonly #blobs: BlobStore;
+  readonly #repositories = new Map<string, Repository>();
+  readonly #uploads = new Map<string, Uint8Array[]>();
+  readonly #failures: Fault<Failure>[] = [];
+  readonly #cuts: Fault<BodyFault>[] = [];
+  readonly #flips: Fault<BodyFault>[] = [];
+  readonly #tokens = new Map<string, number>();
+  readonly #server: Bun.Server<undefined>;
+
+  private constructor(manners: Partial<RegistryManners>, blobs: BlobStore) {
+    this.manners = {
+      referrersApi: true,
+      ignoreReferrersFilter: false,
+      referrersPageSize: 1000,
+      ignoreRange: false,
+      maxRangeBytes: Number.POSITIVE_INFINITY,
+      redirectBlobsTo: undefined,
+      contentEncodingGzipOnBlobs: false,
+      relativeLocations: true,
+      allowDelete: true,
+      auth: { kind: "none" },
+      ...manners,
+    };
+    this.#blobs = blobs;
+    this.#server = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      idleTimeout: 255,
+      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+      development: false,
+      fetch: (request) => this.#serve(request),
+    });
+  }
+
+  static start(
+    manners: Partial<RegistryManners> = {},
+    blobs: BlobStore = memoryBlobs(),
+  ): TestRegistry {
+    return new TestRegistry(manners, blobs);
+  }
+
+  /** As names of images spell it: `127.0.0.1:<port>`. */
+  get host(): string {
+    return `127.0.0.1:${this.#server.port}`;
+  }
+
+  get url(): string {
+    return `http://${this.host}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server.stop(true);
+  }
+
+  /** Puts a blob there without a request. */
+  async addBlob(repository: string, bytes: Uint8Array): Promise<Digest> {
+    const digest = await this.#blobs.put([bytes]);
+    this.#repository(repository).blobs.add(digest);
+    return digest;
+  }
+
+  /** Puts a manifest there without a request. */
+  addManifest(
+    repository: string,
+    { tag, mediaType, bytes }: StoredManifest & { readonly tag?: string },
+  ): Descriptor {
+    const digest = digestOf(bytes);
+    const { manifests, tags } = this.#repository(repository);
+    manifests.set(digest, { mediaType, bytes });
+    if (tag !== undefined) {
+      tags.set(tag, digest);
+    }
+    return { mediaType, digest, size: bytes.length };
+  }
+
+  /** The manifest that a tag or digest names, as it is now. */
+  manifest(repository: string, reference: string): StoredManifest | undefined {
+    const { manifests, tags } = this.#repository(repository);
+    const digest = isDigest(reference) ? reference : tags.get(reference);
+    return digest === undefined ? undefined : manifests.get(digest);
+  }
+
+  async hasBlob(repository: string, digest: Digest): Promise<boolean> {
+    return this.#repository(repository).blobs.has(digest);
+  }
+
+  /** The next `times` requests that fit fail so. */
+  failNext(times: number, failure: Failure): void {
+    this.#failures.push({ what: failure, left: times });
+  }
+
+  /** The next `times` blob answers are cut off after `at` bytes. */
+  cutNext(times: number, fault: BodyFault): void {
+    this.#cuts.push({ what: fault, left: times });
+  }
+
+  /** The next `times` blob answers have the bits of byte `at` flipped. */
+  corruptNext(times: number, fault: BodyFault): void {
+    this.#flips.push({ what: fault, left: times });
+  }
+
+  /** Forgets the requests so far. */
+  clearRequests(): void {
+    this.requests.length = 0;
+  }
+
+  #repository(name: string): Repository {
+    let repository = this.#repositories.get(name);
+    if (repository === undefined) {
+      repository = { manifests: new Map(), tags: new Map(), blobs: new Set() };
+      this.#repositories.set(name, repository);
+    }
+    return repository;
+  }
+
+  async #serve(request: Request): Promise<Response> {
+    const url = new URL(request.url);
+    const response = await this.#answer(request, url);
+    this.requests.push({
+      method: request.method,
+      path: `${url.pathname}${url.search}`,
+      range: request.headers.get("range") ?? undefined,
+      authorization: request.headers.get("authorization") ?? undefined,
+      status: response.status,
+      bytes: Number(response.headers.get("content-length") ?? 0),
+    });
+    return response;
+  }
+
+  async #answer(request: Request, url: URL): Promise<Response> {
+    const path = `${url.pathname}${url.search}`;
+    const failure = take(
+      this.#failures,
+      (what) => (what.method ?? request.method) === request.method && fits(what.path, path),
+    );
+    if (failure !== undefined) {
+      return new Response(failure.body ?? errorBody("UNKNOWN", "as ordered"), {
+        status: failure.status,
+        headers: { ...failure.headers },
+      });
+    }
+    if (url.pathname === "/token") {
+      return this.#token(request);
+    }
+    const refused = this.#authorize(request);
+    if (refused !== undefined) {
+      return refused;
+    }
+    if (url.pathname === "/v2/") {
+      return Response.json({});
+    }
+    const [, name = "", kind, rest = ""] = PATH.exec(url.pathname) ?? [];
+    switch (kind) {
+      case "blobs/uploads":
+        return await this.#upload(request, url, { name, id: rest });
+      case "blobs":
+        return await this.#blob(request, path, { name, digest: rest });
+      case "manifests":
+        return await this.#manifest(request, { name, reference: rest });
+      case "referrers":
+        return this.#referrers(url, { name, subject: rest });
+      case "tags":
+        return Response.json({ name, tags: [...this.#repository(name).tags.keys()].toSorted() });
+      default:
+        return new Response("404 page not found\n", { status: 404 });
+    }
+  }
+
+  #authorize(request: Request): Response | undefined {
+    const { auth } = this.manners;
+    const given = request.headers.get("authorization") ?? "";
+    if (auth.kind === "none") {
+      return undefined;
+    }
+    if (auth.kind === "basic") {
+      return given === basic(auth.username, auth.password)
+        ? undefined
+        : error(401, "UNAUTHORIZED", "log in", { "www-authenticate": 'Basic realm="test"' });
+    }
+    if ((this.#tokens.get(given) ?? 0) > Date.now()) {
+      return undefined;
+    }
+    return error(401, "UNAUTHORIZED", "a token is needed", {
+      "www-authenticate": `Bearer realm="${this.url}/token",service="test, registry"`,
+    });
+  }
+
+  #token(request: Request): Response {
+    const { auth } = this.manners;
+    if (auth.kind !== "bearer") {
+      return new Response("404 page not found\n", { status: 404 });
+    }
+    if (auth.username !== undefined) {
+      const want = basic(auth.username, auth.password ?? "");
+      if (request.headers.get("authorization") !== want) {
+        return error(401, "UNAUTHORIZED", "wrong user or password");
+      }
+    }
+    const token = `token-${randomUUID()}`;
+    const expiresIn = auth.expiresInSeconds ?? 300;
+    this.#tokens.set(`Bearer ${token}`, Date.now() + expiresIn * 1000);
+    return Response.json({ token, expires_in: expiresIn });
+  }
+
+  /** Makes every token given so far worthless. */
+  revokeTokens(): void {
+    this.#tokens.clear();
+  }
+
+  async #blob(
+    request: Request,
+    path: string,
+    { name, digest }: { readonly name: string; readonly digest: string },
+  ): Promise<Response> {
+    const isHere = isDigest(digest) && this.#repository(name).blobs.has(digest);
+    const blob = isHere ? await this.#blobs.get(digest) : undefined;
+    if (blob === undefined || !isDigest(digest)) {
+      return error(404, "BLOB_UNKNOWN", "blob unknown to registry");
+    }
+    const headers: Record<string, string> = {
+      "docker-content-digest": digest,
+      "content-type": "application/octet-stream",
+      "content-length": String(blob.size),
+      "accept-ranges": "bytes",
+      ...(this.manners.contentEncodingGzipOnBlobs ? { "content-encoding": "gzip" } : {}),
+    };
+    if (request.method === "HEAD") {
+      return new Response(null, { headers });
+    }
+    if (request.method !== "GET") {
+      return error(405, "UNSUPPORTED", "not allowed");
+    }
+    if (this.manners.redirectBlobsTo !== undefined) {
+      return new Response(null, {
+        status: 307,
+        headers: { location: `${this.manners.redirectBlobsTo}${digest}` },
+      });
+    }
+    const range = this.manners.ignoreRange ? undefined : this.#range(request, blob.size);
+    if (range === "unsatisfiable") {
+      return new Response(null, {
+        status: 416,
+        headers: { "content-range": `bytes */${blob.size}` },
+      });
+    }
+    if (range !== undefined) {
+      headers["content-range"] = `bytes ${range.start}-${range.end - 1}/${blob.size}`;
+      headers["content-length"] = String(range.end - range.start);
+    }
+    const slice = range === undefined ? blob : blob.slice(range.start, range.end);
+    const status = range === undefined ? 200 : 206;
+    return new Response(await this.#faulty(slice, path), { status, headers });
+  }
+
+  #range(
+    request: Request,
+    size: number,
+  ): { readonly start: number; readonly end: number } | "unsatisfiable" | undefined {
+    const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.get("range") ?? "") ?? [];
+    if (first === undefined) {
+      return undefined;
+    }
+    const start = Number(first);
+    const end = last === undefined || last === "" ? size : Math.min(Number(last) + 1, size);
+    if (start >= size || start >= end) {
+      return "unsatisfiable";
+    }
+    return { start, end: Math.min(end, start + this.manners.maxRangeBytes) };
+  }
+
+  async #faulty(blob: Blob, path: string): Promise<Blob | Uint8Array | ReadableStream> {
+    const flip = take(this.#flips, (what) => fits(what.path, path));
+    if (flip !== undefined) {
+      const bytes = new Uint8Array(await blob.arrayBuffer());
+      bytes[flip.at] = (bytes[flip.at] ?? 0) ^ 0xff;
+      return bytes;
+    }
+    const cut = take(this.#cuts, (what) => fits(what.path, path));
+    if (cut === undefined) {
+      return blob;
+    }
+    const bytes = new Uint8Array(await blob.slice(0, cut.at).arrayBuffer());
+    // The headers promise more than this: the reader sees the connection end early.
+    return new ReadableStream({
+      type: "direct",
+      pull: async (controller: { write(bytes: Uint8Array): void; flush(): void; end(): void }) => {
+        controller.write(bytes);
+        controller.flush();
+        await Bun.sleep(5);
+        throw new Error("cut off as ordered");
+      },
+    } as unknown as Bun.DirectUnderlyingSource);
+  }
+
+  async #upload(
+    request: Request,
+    url: URL,
+    { name, id }: { readonly name: string; readonly id: string },
+  ): Promise<Response> {
+    if (request.method === "POST") {
+      const uuid = randomUUID();
+      this.#uploads.set(uuid, []);
+      return new Response(null, { status: 202, headers: this.#uploadHeaders(name, uuid) });
+    }
+    const parts = this.#uploads.get(id);
+    if (parts === undefined) {
+      return error(404, "BLOB_UPLOAD_UNKNOWN", "upload unknown to registry");
+    }
+    if (request.method === "PATCH") {
+      parts.push(new Uint8Array(await request.arrayBuffer()));
+      return new Response(null, { status: 202, headers: this.#uploadHeaders(name, id) });
+    }
+    if (request.method !== "PUT") {
+      return error(405, "UNSUPPORTED", "not allowed");
+    }
+    this.#uploads.delete(id);
+    const want = url.searchParams.get("digest");
+    const digest = await this.#blobs.put(both(parts, request.body));
+    if (digest !== want) {
+      await this.#blobs.delete(digest);
+      return error(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
+    }
+    this.#repository(name).blobs.add(digest);
+    return new Response(null, {
+      status: 201,
+      headers: {
+        location: `/v2/${name}/blobs/${digest}`,
+        "docker-content-digest": digest,
+      },
+    });
+  }
+
+  #uploadHeaders(name: string, uuid: string): Record<string, string> {
+    const base = this.manners.relativeLocations ? "" : this.url;
+    const held = (this.#uploads.get(uuid) ?? []).reduce((sum, part) => sum + part.length, 0);
+    return {
+      // A query of its own, as signed uploads have: it must come back as it is.
+      location: `${base}/v2/${name}/blobs/uploads/${uuid}?_state=a%20b%2Bc`,
+      "docker-upload-uuid": uuid,
+      range: `0-${Math.max(held - 1, 0)}`,
+    };
+  }
+
+  async #manifest(
+    request: Request,
+    { name, reference }: { readonly name: string; readonly reference: string },
+  ): Promise<Response> {
+    if (request.method === "PUT") {
+      return await this.#putManifest(request, { name, reference });
+    }
+    const { manifests, tags } = this.#repository(name);
+    const digest = isDigest(reference) ? reference : tags.get(reference);
+    const found = digest === undefined ? undefined : manifests.get(digest);
+    if (digest === undefined || found === undefined) {
+      return error(404, "MANIFEST_UNKNOWN", "manifest unknown");
+    }
+    if (request.method === "DELETE") {
+      if (!this.manners.allowDelete) {
+        return error(405, "UNSUPPORTED", "The operation is unsupported.");
+      }
+      manifests.delete(digest);
+      for (const [tag, target] of tags) {
+        if (target === digest) {
+          tags.delete(tag);
+        }
+      }
+      return new Response(null, { status: 202 });
+    }
+    const headers = {
+      "content-type": found.mediaType,
+      "content-length": String(found.bytes.length),
+      "docker-content-digest": digest,
+    };
+    return new Response(request.method === "HEAD" ? null : found.bytes, { headers });
+  }
+
+  async #putManifest(
+    request: Request,
+    { name, reference }: { readonly name: string; readonly reference: string },
+  ): Promise<Response> {
+    const bytes = new Uint8Array(await request.arrayBuffer());
+    const digest = digestOf(bytes);
+    if (isDigest(reference) && reference !== digest) {
+      return error(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
+    }
+    const mediaType = mediaTypeOf(request.headers.get("content-type"));
+    const parsed = parseManifest(bytes, { mediaType });
+    const { manifests, blobs } = this.#repository(name);
+    const missing =
+      parsed.kind === "manifest"
+        ? [parsed.config, ...parsed.layers].find((blob) => !blobs.has(blob.digest))
+        : parsed.manifests.find((child) => !manifests.has(child.digest));
+    if (missing !== undefined) {
+      return error(400, "MANIFEST_BLOB_UNKNOWN", `${missing.digest} is not here`);
+    }
+    const tag = isDigest(reference) ? {} : { tag: reference };
+    this.addManifest(name, { mediaType, bytes, ...tag });
+    const { subject } = parsed;
+    return new Response(null, {
+      status: 201,
+      headers: {
+        location: `/v2/${name}/manifests/${digest}`,
+        "docker-content-digest": digest,
+        ...(this.manners.referrersApi && subject !== undefined
+          ? { "oci-subject": subject.digest }
+          : {}),
+      },
+    });
+  }
+
+  #referrers(
+    url: URL,
+    { name, subject }: { readonly name: string; readonly subject: string },
+  ): Response {
+    if (!this.manners.referrersApi) {
+      return new Response("404 page not found\n", { status: 404 });
+    }
+    const wanted = this.manners.ignoreReferrersFilter ? null : url.searchParams.get("artifactType");
+    const all = [...this.#repository(name).manifests].flatMap(([digest, { mediaType, bytes }]) => {
+      const parsed = parseManifest(bytes, { mediaType });
+      const artifactType = artifactTypeOf(parsed);
+      if (parsed.subject?.digest !== subject || artifactType !== (wanted ?? artifactType)) {
+        return [];
+      }
+      const { annotations } = parsed;
+      return [{ mediaType, digest, size: bytes.length, artifactType, annotations }];
+    });
+    const start = Number(url.searchParams.get("next") ?? 0);
+    const end = start + this.manners.referrersPageSize;
+    const next = new URL(url);
+    next.searchParams.set("next", String(end));
+    return new Response(
+      JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: all.slice(start, end) }),
+      {
+        headers: {
+          "content-type": OCI_INDEX,
+          ...(wanted === null ? {} : { "oci-filters-applied": "artifactType" }),
+          ...(end < all.length ? { link: `<${next.pathname}${next.search}>; rel="next"` } : {}),
+        },
+      },
+    );
+  }
+}
+
+async function* both(
+  parts: readonly Uint8Array[],
+  body: ReadableStream<Uint8Array> | null,
+): AsyncGenerator<Uint8Array> {
+  yield* parts;
+  if (body !== null) {
+    yield* body;
+  }
+}
+
+function take<T>(faults: Fault<T>[], isWanted: (what: T) => boolean): T | undefined {
+  const fault = faults.find(({ what, left }) => left > 0 && isWanted(what));
+  if (fault !== undefined) {
+    fault.left -= 1;
+  }
+  return fault?.what;
+}
+
+function fits(pattern: RegExp | undefined, path: string): boolean {
+  return pattern === undefined || pattern.test(path);
+}
+
+function basic(username: string, password: string): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
+}
+
+function errorBody(code: string, message: string): string {
+  return JSON.stringify({ errors: [{ code, message }] });
+}
+
+function error(
+  status: number,
+  code: string,
+  message: string,
+  headers: Readonly<Record<string, string>> = {},
+): Response {
+  return new Response(errorBody(code, message), {
+    status,
+    headers: { "content-type": "application/json", ...headers },
+  });
+}
