@@ -19,7 +19,7 @@ type PathNode =
   | { readonly kind: "inode"; readonly attributes: Pick<Attributes, "type" | "target"> }
   | { readonly kind: "whiteout" | "lower-link" };
 
-/** How many more components may be walked because of symlinks: bounds the work of a hostile layer. */
+/** How much more may be walked because of symlinks, in components and bytes of targets: bounds the work of a hostile layer. */
 export interface FollowBudget {
   left: number;
 }
@@ -62,7 +62,7 @@ export function followSymlinks(
         `Cannot follow ${quoteName(joinNames(path))}: its symlinks make a path of over ${MAX_PATH_BYTES} bytes`,
       );
     }
-    budget.left -= rest.length;
+    budget.left -= rest.length + child.attributes.target.length;
     if (budget.left < 0) {
       throw new SociError(
         "data-loss",

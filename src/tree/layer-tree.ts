@@ -26,7 +26,7 @@ const NODE_TYPES: ReadonlyMap<string, NodeType> = new Map([
   ["fifo", "fifo"],
 ]);
 
-// Components that following symlinks may add over a whole layer: seconds of work, not hours.
+// What following symlinks may cost over a whole layer: seconds of work, not hours.
 const MAX_FOLLOWED = 50_000_000;
 
 /**
