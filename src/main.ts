@@ -4,11 +4,12 @@ import type { CliServices } from "./cli/cli-services.ts";
 import { exitCodeOf } from "./cli/exit-code.ts";
 import { processIo } from "./cli/process-io.ts";
 import { runCli } from "./cli/run-cli.ts";
+import { spawnZtocWorker } from "./workers.ts";
 
 /** What the process is, by the name it was started under (a symbolic link's, too). */
 const PERSONALITIES = new Map([["sociable", runCli]]);
 
-const services: CliServices = {};
+const services: CliServices = { spawnZtocWorker };
 
 const interrupted = new AbortController();
 for (const signalName of ["SIGINT", "SIGTERM"] as const) {

@@ -1,5 +1,5 @@
 /** What only the process entry can make (threads), handed down to the commands. */
 export interface CliServices {
-  /** Starts a thread that builds zTOCs; whoever calls it terminates it. Absent: there are no threads. */
-  readonly spawnZtocWorker?: () => Worker;
+  /** Starts a thread that builds zTOCs; whoever calls it terminates it. */
+  readonly spawnZtocWorker: () => Worker;
 }

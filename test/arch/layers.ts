@@ -37,7 +37,23 @@ export const LAYERS: readonly Layer[] = [
   {
     folder: "fetch",
     rank: 4,
-    mayImport: ["bytes", "async", "observability", "oci", "ztoc", "cache"],
+    mayImport: ["bytes", "async", "observability", "deflate", "oci", "ztoc", "cache"],
+  },
+  {
+    folder: "image",
+    rank: 5,
+    mayImport: [
+      "bytes",
+      "async",
+      "observability",
+      "deflate",
+      "tar",
+      "oci",
+      "ztoc",
+      "soci",
+      "tree",
+      "fetch",
+    ],
   },
   {
     folder: "snapshotter",

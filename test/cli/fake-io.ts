@@ -89,10 +89,16 @@ export interface RunOptions extends FakeIoOptions {
   readonly services?: CliServices;
 }
 
+const NO_THREADS: CliServices = {
+  spawnZtocWorker() {
+    throw new Error("This test has not been given threads");
+  },
+};
+
 /** Runs one command line in this process. */
 export async function runInProcess(
   argv: readonly string[],
-  { registry, services = {}, ...ioOptions }: RunOptions = {},
+  { registry, services = NO_THREADS, ...ioOptions }: RunOptions = {},
 ): Promise<CliResult> {
   const io = new FakeIo(ioOptions);
   const code = await runCli(argv, {

@@ -57,7 +57,11 @@ const interrupted = new AbortController();
 process.on("SIGINT", () => interrupted.abort(new Interrupt("SIGINT")));
 const code = await runCli(process.argv.slice(2), {
   io: processIo(interrupted.signal),
-  services: {},
+  services: {
+    spawnZtocWorker() {
+      throw new Error("No command here starts a thread");
+    },
+  },
   registry: {
     summary: "Sample",
     commands: Object.fromEntries(
