@@ -1,6 +1,6 @@
 /** The part of a Worker that a conversation needs. */
 export interface WorkerPort<Request, Answer> {
-  postMessage(message: Request, transfer?: ArrayBuffer[]): void;
+  postMessage(message: Request, transfer: ArrayBuffer[]): void;
   addEventListener(type: "message", listener: (event: MessageEvent<Answer>) => void): void;
   addEventListener(type: "error", listener: (event: ErrorEvent) => void): void;
   terminate(): void;

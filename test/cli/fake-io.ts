@@ -89,16 +89,10 @@ export interface RunOptions extends FakeIoOptions {
   readonly services?: CliServices;
 }
 
-const NO_THREADS: CliServices = {
-  spawnZtocWorker() {
-    throw new Error("This test has not been given threads");
-  },
-};
-
-/** Runs one command line in this process. */
+/** Runs one command line in this process, by default without further threads. */
 export async function runInProcess(
   argv: readonly string[],
-  { registry, services = NO_THREADS, ...ioOptions }: RunOptions = {},
+  { registry, services = {}, ...ioOptions }: RunOptions = {},
 ): Promise<CliResult> {
   const io = new FakeIo(ioOptions);
   const code = await runCli(argv, {

@@ -57,11 +57,7 @@ const interrupted = new AbortController();
 process.on("SIGINT", () => interrupted.abort(new Interrupt("SIGINT")));
 const code = await runCli(process.argv.slice(2), {
   io: processIo(interrupted.signal),
-  services: {
-    spawnZtocWorker() {
-      throw new Error("No command here starts a thread");
-    },
-  },
+  services: {},
   registry: {
     summary: "Sample",
     commands: Object.fromEntries(
