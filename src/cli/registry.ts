@@ -4,6 +4,22 @@ import type { CommandGroup } from "./registry-entry.ts";
 export const commandRegistry: CommandGroup = {
   summary: "Build, push, inspect and read SOCI indexes of container images",
   commands: {
+    create: {
+      summary: "Build the SOCI index of an image",
+      load: async () => (await import("./commands/create.ts")).createCommand,
+    },
+    push: {
+      summary: "Push the SOCI index of an image to its repository",
+      load: async () => (await import("./commands/push.ts")).pushCommand,
+    },
+    ls: {
+      summary: "List files of an image",
+      load: async () => (await import("./commands/ls.ts")).lsCommand,
+    },
+    cat: {
+      summary: "Print files of an image, fetching only what they need",
+      load: async () => (await import("./commands/cat.ts")).catCommand,
+    },
     version: {
       summary: "Print version, commit and Bun's version",
       load: async () => (await import("./commands/version.ts")).versionCommand,

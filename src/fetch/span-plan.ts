@@ -39,6 +39,7 @@ export function planFetches(
   const planned = new Set<string>();
   const fetches: PlannedFetch[] = [];
   for (const { layer, start, end } of ranges) {
+    if (end <= start) continue;
     const ztoc = ztocOf(layer);
     const [first, last] = spansOf(ztoc, start, end) ?? [0, -1];
     for (let span = first; span <= last; span++) {

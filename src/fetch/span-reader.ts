@@ -74,8 +74,8 @@ export class SpanReader implements AsyncDisposable {
     const range = this.#ranges[i];
     if (range === undefined)
       throw new RangeError(`Cannot read range ${i} of ${this.#ranges.length}`);
-    const { ztoc } = this.#layer(range.layer);
     for (const span of this.#spansOf(range)) {
+      const { ztoc } = this.#layer(range.layer);
       const key = keyOf(range.layer, span);
       let position = ztoc.zinfo.rangeOf(span, ztoc).uncompressedStart;
       for await (const bytes of this.#extract(range.layer, span)) {
@@ -206,6 +206,7 @@ export class SpanReader implements AsyncDisposable {
   }
 
   *#spansOf({ layer, start, end }: LayerRange): Iterable<SpanId> {
+    if (end <= start) return;
     const [first, last] = spansOf(this.#layer(layer).ztoc, start, end) ?? [0, -1];
     for (let span = first; span <= last; span++) yield span;
   }

@@ -1,0 +1,173 @@
+import { resolve } from "node:path";
+import { SociError } from "../../errors.ts";
+import { selectImages } from "../../oci/select-images.ts";
+import { formatPlatform } from "../../oci/platform.ts";
+import type { ArtifactSink } from "../../soci/artifact-sink.ts";
+import type { LayerOutcome } from "../../soci/create-index.ts";
+import { createIndex } from "../../soci/create-index.ts";
+import { DEFAULT_MIN_LAYER_SIZE, parseOptimization } from "../../soci/layer-plan.ts";
+import { LayoutSink } from "../../soci/layout-sink.ts";
+import { LocalStore } from "../../soci/local-store.ts";
+import { DEFAULT_SPAN_SIZE } from "../../ztoc/ztoc.ts";
+import { defineCommand } from "../command.ts";
+import {
+  IMAGE_ARG,
+  openSource,
+  PLATFORMS_FLAGS,
+  platformsOf,
+  REGISTRY_FLAGS,
+} from "../image-flags.ts";
+import { openZtocFactory } from "../open-ztoc-factory.ts";
+import { writeJson } from "../output.ts";
+import { safeText } from "../safe-text.ts";
+
+export const createCommand = defineCommand({
+  name: "create",
+  summary: "Build the SOCI index of an image",
+  description:
+    "Builds a v1 SOCI index: a zTOC for each layer that is large enough, several layers at once, each read once and never stored. The index goes to the local store, from where `sociable push` takes it, or into an OCI layout. Layers that cannot be indexed are named with the reason; the image works without them.",
+  examples: [
+    {
+      command: "sociable create registry.example.com/team/app:1.4",
+      explanation: "Index an image in its registry, without pulling it",
+    },
+    {
+      command: "sociable create --output oci:./app oci:./app:latest",
+      explanation: "Index an image in an OCI layout and put the index beside it",
+    },
+    {
+      command: "sociable create --all-platforms --min-layer-size 0 oci-archive:app.tar",
+      explanation: "Index every platform of an image in an archive, small layers too",
+    },
+  ],
+  args: [IMAGE_ARG],
+  flags: {
+    ...PLATFORMS_FLAGS,
+    "span-size": {
+      type: "bytes",
+      default: DEFAULT_SPAN_SIZE,
+      valueName: "SIZE",
+      description:
+        "Uncompressed bytes after which a new span starts at the next deflate block: what one read fetches at least",
+    },
+    "min-layer-size": {
+      type: "bytes",
+      default: DEFAULT_MIN_LAYER_SIZE,
+      valueName: "SIZE",
+      description: "Layers with fewer compressed bytes get no zTOC: they are fetched whole",
+    },
+    optimizations: {
+      type: "string",
+      multiple: true,
+      valueName: "NAME",
+      description:
+        "xattr: mark layers without extended attributes, so that mounts need not ask; repeatable",
+    },
+    force: {
+      type: "boolean",
+      short: "f",
+      description: "Build zTOCs anew that are in the local store already",
+    },
+    output: {
+      type: "string",
+      short: "o",
+      valueName: "oci:DIR",
+      description: "Put the index into this OCI layout, not into the local store",
+    },
+    ...REGISTRY_FLAGS,
+    json: {
+      type: "boolean",
+      description: "Print a JSON array: for each platform the index's digest and its layers",
+    },
+  },
+  async run({ args, flags, io, log, root, signal, progress, services }) {
+    const optimizations = flags.optimizations
+      .flatMap((text) => text.split(","))
+      .map((text) => parseOptimization(text));
+    const platforms = platformsOf(flags);
+    await using source = await openSource(args.image, { flags, log, signal });
+    await using sink = await openSink(flags.output, { root, cwd: io.cwd, signal });
+    using factory = openZtocFactory(services, sink.directory);
+    const results: unknown[] = [];
+    for (const image of await selectImages(source, platforms, { signal })) {
+      const lines: Promise<void>[] = [];
+      const { descriptor, layers } = await createIndex(image, {
+        source,
+        sink: sink.sink,
+        buildZtoc: factory.build,
+        parallel: factory.parallel,
+        spanSize: flags["span-size"],
+        minLayerSize: flags["min-layer-size"],
+        optimizations,
+        force: flags.force,
+        signal,
+        onLayer: (outcome) => {
+          const line = lineOf(outcome);
+          if (!flags.json && line !== "") lines.push(io.stdout.write(`${line}\n`));
+        },
+        onRead: ({ digest, size }) => progress.item(digest, { totalBytes: size }),
+      });
+      await Promise.all(lines);
+      const platform = formatPlatform(image.platform);
+      results.push({
+        digest: descriptor.digest,
+        size: descriptor.size,
+        manifest: image.descriptor.digest,
+        platform,
+        layers: layers.map(jsonOf),
+      });
+      if (!flags.json) {
+        await io.stdout.write(`index ${descriptor.digest} for ${safeText(platform)}\n`);
+      }
+    }
+    if (flags.json) await writeJson(io.stdout, results);
+  },
+});
+
+interface OpenedSink extends AsyncDisposable {
+  readonly sink: ArtifactSink;
+  /** On the same disk: for what is too large for memory meanwhile. */
+  readonly directory: string;
+}
+
+async function openSink(
+  output: string | undefined,
+  {
+    root,
+    cwd,
+    signal,
+  }: { readonly root: string; readonly cwd: string; readonly signal: AbortSignal },
+): Promise<OpenedSink> {
+  if (output === undefined) {
+    const store = await LocalStore.open({ root, signal });
+    return {
+      sink: store,
+      directory: root,
+      [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
+    };
+  }
+  if (!output.startsWith("oci:") || output.length === "oci:".length) {
+    throw new SociError(
+      "invalid-argument",
+      `Cannot write to ${JSON.stringify(output)}: want oci:DIR`,
+    );
+  }
+  const directory = resolve(cwd, output.slice("oci:".length));
+  const sink = await LayoutSink.open(directory);
+  return { sink, directory, [Symbol.asyncDispose]: () => sink[Symbol.asyncDispose]() };
+}
+
+/** As the Go tool prints it. */
+function lineOf(outcome: LayerOutcome): string {
+  if (outcome.status === "skipped") return safeText(outcome.message);
+  const suffix = outcome.status === "reused" ? " (already exists)" : "";
+  return `layer ${outcome.layer.digest} -> ztoc ${outcome.ztoc.digest}${suffix}`;
+}
+
+function jsonOf(outcome: LayerOutcome): unknown {
+  const { layer, status } = outcome;
+  const common = { layer: layer.digest, mediaType: layer.mediaType, size: layer.size, status };
+  return outcome.status === "skipped"
+    ? { ...common, reason: outcome.reason, message: outcome.message }
+    : { ...common, ztoc: outcome.ztoc.digest, ztocSize: outcome.ztoc.size };
+}

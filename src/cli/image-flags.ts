@@ -1,0 +1,91 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { SociError } from "../errors.ts";
+import type { Logger } from "../observability/log.ts";
+import type { Platform } from "../oci/descriptor.ts";
+import type { ImageSource } from "../oci/image-source.ts";
+import { openImageSource } from "../oci/open-image-source.ts";
+import { parsePlatform } from "../oci/platform.ts";
+import { LocalStore } from "../soci/local-store.ts";
+import type { FlagSpecs } from "./flag-spec.ts";
+
+/** What every command that names an image takes. */
+export const IMAGE_ARG = {
+  name: "image",
+  required: true,
+  description:
+    "REF (in a registry), oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:REF]",
+} as const;
+
+export const REGISTRY_FLAGS = {
+  "plain-http": {
+    type: "boolean",
+    description: "Speak HTTP without TLS to the registry; localhost is spoken to so in any case",
+  },
+} as const satisfies FlagSpecs;
+
+/** Of commands that work on several platforms of an image. */
+export const PLATFORMS_FLAGS = {
+  platform: {
+    type: "string",
+    multiple: true,
+    short: "p",
+    valueName: "OS/ARCH[/VARIANT]",
+    description: "Platform to work on; repeatable. Default: this machine's, or the only one",
+  },
+  "all-platforms": { type: "boolean", description: "Work on every platform of the image" },
+} as const satisfies FlagSpecs;
+
+/** Of commands that look at one platform of an image. */
+export const PLATFORM_FLAG = {
+  platform: {
+    type: "string",
+    short: "p",
+    valueName: "OS/ARCH[/VARIANT]",
+    description: "Platform to look at. Default: this machine's, or the only one",
+  },
+} as const satisfies FlagSpecs;
+
+/** @throws invalid-argument */
+export function platformsOf(flags: {
+  readonly platform: readonly string[];
+  readonly "all-platforms": boolean;
+}): readonly Platform[] | "all" | undefined {
+  if (flags["all-platforms"] && flags.platform.length > 0) {
+    throw new SociError(
+      "invalid-argument",
+      "Cannot use --platform with --all-platforms: give one of them",
+    );
+  }
+  if (flags["all-platforms"]) return "all";
+  // As the Go tool, which splits repeatable flags at commas.
+  const names = flags.platform.flatMap((text) => text.split(","));
+  return names.length === 0 ? undefined : names.map((name) => parsePlatform(name));
+}
+
+export async function openSource(
+  name: string,
+  {
+    flags,
+    log,
+    signal,
+  }: {
+    readonly flags: { readonly "plain-http": boolean };
+    readonly log: Logger;
+    readonly signal: AbortSignal;
+  },
+): Promise<ImageSource> {
+  return await openImageSource(name, { plainHttp: flags["plain-http"], log, signal });
+}
+
+/** The local store when there is one; reading commands do not make it. */
+export async function openStoreIfThere(
+  root: string,
+  signal: AbortSignal,
+): Promise<LocalStore | undefined> {
+  const exists = await stat(join(root, "artifacts.sqlite")).then(
+    () => true,
+    () => false,
+  );
+  return exists ? await LocalStore.open({ root, signal }) : undefined;
+}

@@ -1,0 +1,92 @@
+import { readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { resolve } from "node:path";
+import { WasmEngine } from "../deflate/wasm-engine.ts";
+import type { OpenedImage } from "../image/open-image.ts";
+import { openImage } from "../image/open-image.ts";
+import type { ImageSource } from "../oci/image-source.ts";
+import { isDigest } from "../oci/digest.ts";
+import { parsePlatform } from "../oci/platform.ts";
+import type { ExplicitIndex } from "../soci/discover.ts";
+import type { CommandContext } from "./command-context.ts";
+import type { FlagSpecs } from "./flag-spec.ts";
+import { formatByteSize } from "./byte-size.ts";
+import { openSource, openStoreIfThere, PLATFORM_FLAG, REGISTRY_FLAGS } from "./image-flags.ts";
+import { openZtocFactory } from "./open-ztoc-factory.ts";
+
+/** Of commands that look into an image. */
+export const VIEW_FLAGS = {
+  ...PLATFORM_FLAG,
+  index: {
+    type: "string",
+    valueName: "DIGEST|FILE",
+    description:
+      "SOCI index to use. Default: the one the manifest names, a referrer of it, or a local one",
+  },
+  stats: {
+    type: "boolean",
+    description:
+      "Print requests, bytes fetched and bytes of the image on standard error at the end",
+  },
+  ...REGISTRY_FLAGS,
+} as const satisfies FlagSpecs;
+
+type ViewContext = CommandContext<
+  { readonly image: string },
+  {
+    readonly platform: string | undefined;
+    readonly index: string | undefined;
+    readonly stats: boolean;
+    readonly "plain-http": boolean;
+  }
+>;
+
+/** Opens the image that a command names and hands it to `use`; then prints what --stats asks for. */
+export async function viewImage(
+  context: ViewContext,
+  use: (opened: OpenedImage, source: ImageSource) => Promise<void>,
+): Promise<void> {
+  const { args, flags, io, log, root, signal, progress, services } = context;
+  await using source = await openSource(args.image, { flags, log, signal });
+  await using resources = new AsyncDisposableStack();
+  const store = await openStoreIfThere(root, signal);
+  if (store !== undefined) resources.use(store);
+  using factory = openZtocFactory(services, tmpdir());
+  const item = progress.item(args.image);
+  const opened = await openImage({
+    source,
+    platform: flags.platform === undefined ? undefined : parsePlatform(flags.platform),
+    index: flags.index === undefined ? undefined : await explicitIndex(flags.index, io.cwd),
+    store,
+    buildZtoc: factory.build,
+    engine: () => new WasmEngine(),
+    log,
+    signal,
+    onStreamed: (layers, isIndexed) => {
+      const bytes = layers.reduce((sum, { size }) => sum + size, 0);
+      item.setTotal(bytes);
+      if (isIndexed) {
+        log.info("reading layers without a zTOC whole", { layers: layers.length, bytes });
+        return;
+      }
+      io.stderr.write(
+        `No SOCI index of this image was found: reading its ${layers.length} layers (${formatByteSize(bytes)}) whole. To read only what is needed, run: sociable create ${args.image}\n`,
+      );
+    },
+    onBytes: (count) => item.add(count),
+  });
+  item.end();
+  await use(opened, source);
+  if (flags.stats) io.stderr.write(statsOf(opened, source));
+}
+
+async function explicitIndex(text: string, cwd: string): Promise<ExplicitIndex> {
+  if (isDigest(text)) return { digest: text };
+  return { bytes: await readFile(resolve(cwd, text)), name: text };
+}
+
+function statsOf({ image }: OpenedImage, { stats }: ImageSource): string {
+  const bytes = image.manifest.layers.reduce((sum, { size }) => sum + size, 0);
+  const share = bytes === 0 ? 0 : (stats.bytes / bytes) * 100;
+  return `requests: ${stats.requests}\nbytes fetched: ${stats.bytes}\nbytes of the image: ${bytes} (fetched ${share.toFixed(1)} %)\n`;
+}

@@ -1,0 +1,78 @@
+import { isKind, SociError } from "../errors.ts";
+import type { Logger } from "../observability/log.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { ImageSource, SignalOptions } from "../oci/image-source.ts";
+import { checkSpans } from "../ztoc/check-spans.ts";
+import { decodeZtoc } from "../ztoc/decode-ztoc.ts";
+import type { Ztoc } from "../ztoc/ztoc.ts";
+
+/** Where zTOCs may already be, without a request. */
+export interface LocalZtocs {
+  readZtoc(digest: Digest): Promise<Uint8Array>;
+}
+
+export interface FetchZtocOptions extends SignalOptions {
+  readonly source: ImageSource;
+  readonly store?: LocalZtocs | undefined;
+  readonly log: Logger;
+}
+
+/** As many bytes of zTOC as a layer of this size can honestly need, and then some. */
+function maxZtocBytes(layer: Descriptor): number {
+  return 64 * 1024 * 1024 + layer.size * 2;
+}
+
+/**
+ * A layer's zTOC, verified and checked against the layer; undefined when it is of no use, which is
+ * logged: the layer is then not lazy. @throws what the source throws when it cannot be reached
+ */
+export async function fetchZtoc(
+  layer: Descriptor,
+  descriptor: Descriptor,
+  options: FetchZtocOptions,
+): Promise<Ztoc | undefined> {
+  try {
+    const ztoc = decodeZtoc(await readZtoc(layer, descriptor, options));
+    const fault =
+      ztoc.compressedArchiveSize === layer.size
+        ? checkSpans(ztoc)
+        : `it is of a layer of ${ztoc.compressedArchiveSize} bytes, want ${layer.size}`;
+    if (fault !== undefined) throw new SociError("data-loss", `Cannot use zTOC: ${fault}`);
+    return ztoc;
+  } catch (error) {
+    if (!isKind(error, "data-loss", "not-found", "unsupported")) throw error;
+    options.log.warn("layer is not lazy", {
+      layer: layer.digest,
+      ztoc: descriptor.digest,
+      reason: error.message,
+    });
+    return undefined;
+  }
+}
+
+async function readZtoc(
+  layer: Descriptor,
+  descriptor: Descriptor,
+  { source, store, signal }: FetchZtocOptions,
+): Promise<Uint8Array> {
+  if (descriptor.size > maxZtocBytes(layer)) {
+    throw new SociError(
+      "data-loss",
+      `Cannot use zTOC: it has ${descriptor.size} bytes for a layer of ${layer.size}, want at most ${maxZtocBytes(layer)}`,
+    );
+  }
+  try {
+    if (store !== undefined) return await store.readZtoc(descriptor.digest);
+  } catch (error) {
+    // Damaged here, it may be whole there.
+    if (!isKind(error, "not-found", "data-loss")) throw error;
+  }
+  const bytes = new Uint8Array(descriptor.size);
+  let length = 0;
+  for await (const chunk of source.blob(descriptor, { signal })) {
+    bytes.set(chunk, length);
+    length += chunk.length;
+  }
+  return bytes;
+}

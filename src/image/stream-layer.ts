@@ -1,0 +1,109 @@
+import type { WaitOptions } from "../async/wait-options.ts";
+import type { InflateEngine } from "../deflate/inflate-engine.ts";
+import { isKind } from "../errors.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import type { ImageSource } from "../oci/image-source.ts";
+import type { SparseExtent, TarEntry } from "../tar/tar-entry.ts";
+import { TarScanner } from "../tar/tar-scanner.ts";
+import type { ZtocFactory } from "../ztoc/build-ztoc.ts";
+import { decodeZtoc } from "../ztoc/decode-ztoc.ts";
+import type { FileMetadata } from "../ztoc/file-metadata.ts";
+import { fileMetadataOf } from "../ztoc/file-metadata-of.ts";
+import { DEFAULT_SPAN_SIZE } from "../ztoc/ztoc.ts";
+import { decompress, peekEncoding } from "./decompress.ts";
+import type { LayerView } from "./layer-view.ts";
+
+export interface StreamLayerOptions extends WaitOptions {
+  readonly source: ImageSource;
+  readonly buildZtoc: ZtocFactory;
+  readonly engine: () => InflateEngine;
+  readonly onBytes?: ((count: number) => void) | undefined;
+}
+
+const REGULAR = 0x30;
+const CONTIGUOUS = 0x37;
+const GNU_SPARSE = 0x53;
+const PAX_GLOBAL = 0x67;
+
+/**
+ * Reads a whole layer to learn its files, for want of a zTOC. A zTOC is built on the way where one
+ * can be, so that reading goes by spans afterwards. Nothing comes back before the last byte has been
+ * verified. @throws data-loss
+ */
+export async function streamLayer(
+  descriptor: Descriptor,
+  options: StreamLayerOptions,
+): Promise<LayerView> {
+  try {
+    return await viewThroughZtoc(descriptor, options);
+  } catch (error) {
+    // An entry that a zTOC cannot hold, or an encoding: unpackers take more than zTOCs do.
+    if (!isKind(error, "unsupported")) throw error;
+    return await viewThroughTar(descriptor, options);
+  }
+}
+
+async function viewThroughZtoc(
+  descriptor: Descriptor,
+  options: StreamLayerOptions,
+): Promise<LayerView> {
+  const { buildZtoc, signal } = options;
+  const peeked = await peekEncoding(bytesOf(descriptor, options));
+  if (peeked.encoding === "zstd") return await viewOf(peeked, descriptor, options);
+  const request = {
+    algorithm: peeked.encoding === "gzip" ? "gzip" : "uncompressed",
+    spanSize: DEFAULT_SPAN_SIZE,
+    signal,
+  } as const;
+  return await buildZtoc(peeked.bytes, request, async (built) => {
+    const parts: Uint8Array[] = [];
+    for await (const chunk of built.chunks()) parts.push(chunk.slice());
+    const ztoc = built.unusable === undefined ? decodeZtoc(Buffer.concat(parts)) : undefined;
+    if (ztoc === undefined) return await viewThroughTar(descriptor, options);
+    return { descriptor, files: ztoc.files, ztoc, sparse: new Map(), from: "streamed" };
+  });
+}
+
+async function viewThroughTar(
+  descriptor: Descriptor,
+  options: StreamLayerOptions,
+): Promise<LayerView> {
+  return await viewOf(await peekEncoding(bytesOf(descriptor, options)), descriptor, options);
+}
+
+async function viewOf(
+  peeked: Awaited<ReturnType<typeof peekEncoding>>,
+  descriptor: Descriptor,
+  { engine }: StreamLayerOptions,
+): Promise<LayerView> {
+  const files: FileMetadata[] = [];
+  const sparse = new Map<number, readonly SparseExtent[]>();
+  const scanner = new TarScanner({
+    onEntry: (entry) => {
+      const file = unpackedMetadata(entry);
+      if (file === undefined) return;
+      if (entry.sparseExtents !== undefined) sparse.set(files.length, entry.sparseExtents);
+      files.push(file);
+    },
+  });
+  for await (const chunk of decompress(peeked, engine)) scanner.push(chunk);
+  scanner.finish();
+  return { descriptor, files, ztoc: undefined, sparse, from: "streamed" };
+}
+
+/** What an unpacker makes of an entry, also of those that no zTOC holds. */
+function unpackedMetadata(entry: TarEntry): FileMetadata | undefined {
+  if (entry.typeflag === PAX_GLOBAL) return undefined;
+  const isRegular = entry.typeflag === CONTIGUOUS || entry.typeflag === GNU_SPARSE;
+  return fileMetadataOf(isRegular ? { ...entry, typeflag: REGULAR } : entry);
+}
+
+async function* bytesOf(
+  descriptor: Descriptor,
+  { source, onBytes, signal }: StreamLayerOptions,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of source.blob(descriptor, { signal })) {
+    onBytes?.(chunk.length);
+    yield chunk;
+  }
+}

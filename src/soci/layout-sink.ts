@@ -1,0 +1,56 @@
+import type { Descriptor } from "../oci/descriptor.ts";
+import { LayoutWriter } from "../oci/layout-writer.ts";
+import { ZTOC_MEDIA_TYPE } from "./annotations.ts";
+import type { ArtifactSink } from "./artifact-sink.ts";
+import type { PutIndexOptions, PutZtocOptions } from "./local-store.ts";
+import {
+  encodeSociIndex,
+  SOCI_CONFIG_BYTES,
+  type SociIndex,
+  sociConfigDescriptor,
+  sociIndexDescriptor,
+} from "./soci-index.ts";
+
+/** Writes SOCI artifacts into an OCI layout directory, made when it is not there; SOCI indexes are listed in its index.json. */
+export class LayoutSink implements ArtifactSink, AsyncDisposable {
+  readonly #layout: LayoutWriter;
+
+  private constructor(layout: LayoutWriter) {
+    this.#layout = layout;
+  }
+
+  /** @throws failed-precondition when the directory cannot be written, data-loss or unsupported when it holds something else */
+  static async open(directory: string): Promise<LayoutSink> {
+    return new LayoutSink(await LayoutWriter.open(directory));
+  }
+
+  /** A layout does not say what its blobs were made of. */
+  async findZtoc(): Promise<undefined> {}
+
+  async putZtoc(
+    chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    { digest, size, signal }: PutZtocOptions,
+  ): Promise<Descriptor> {
+    const expected = {
+      mediaType: ZTOC_MEDIA_TYPE,
+      ...(digest === undefined ? {} : { digest }),
+      ...(size === undefined ? {} : { size }),
+    };
+    return await this.#layout.putBlob(expected, chunks, { signal });
+  }
+
+  async putIndex(index: SociIndex, { signal }: PutIndexOptions): Promise<Descriptor> {
+    const bytes = encodeSociIndex(index);
+    const descriptor = sociIndexDescriptor(bytes, index.version);
+    await this.#layout.putBlob(sociConfigDescriptor(index.version), [SOCI_CONFIG_BYTES], {
+      signal,
+    });
+    await this.#layout.putBlob(descriptor, [bytes], { signal });
+    await this.#layout.addToIndex(descriptor, { signal });
+    return descriptor;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#layout[Symbol.asyncDispose]();
+  }
+}
