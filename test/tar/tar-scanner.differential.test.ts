@@ -48,8 +48,9 @@ describe("TarScanner beside other tars", () => {
       name: fc.string({ unit: "grapheme", minLength: 1, maxLength: 150 }).filter((name) => {
         return !/[\0/]/.test(name);
       }),
-      uid: fc.nat(0o7777777),
-      gid: fc.nat(0o7777777),
+      // tar-stream cuts owners to six digits.
+      uid: fc.nat(0o777777),
+      gid: fc.nat(0o777777),
       // tar-stream takes mode 0 for none given.
       mode: fc.integer({ min: 1, max: 0o7777 }),
       mtime: fc.nat(2 ** 31),
