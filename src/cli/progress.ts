@@ -10,6 +10,12 @@ export interface ProgressItem {
 
 /** Progress of the running command, on standard error. Nothing is shown where it is not a terminal. */
 export interface Progress {
-  /** `name` may hold anything: it is made safe to display. `totalBytes` absent: unknown. */
-  item(name: string, options?: { readonly totalBytes?: number | undefined }): ProgressItem;
+  /**
+   * `name` may hold anything: it is made safe to display. `totalBytes` absent: unknown. `doneBytes`
+   * were done before the item was made; they do not count for the rate.
+   */
+  item(
+    name: string,
+    options?: { readonly totalBytes?: number | undefined; readonly doneBytes?: number },
+  ): ProgressItem;
 }

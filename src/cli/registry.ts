@@ -20,6 +20,15 @@ export const commandRegistry: CommandGroup = {
       summary: "Print files of an image, fetching only what they need",
       load: async () => (await import("./commands/cat.ts")).catCommand,
     },
+    ztoc: {
+      summary: "Build and inspect zTOCs of single layers",
+      commands: {
+        create: {
+          summary: "Build the zTOC of a layer's blob",
+          load: async () => (await import("./commands/ztoc-create.ts")).ztocCreateCommand,
+        },
+      },
+    },
     version: {
       summary: "Print version, commit and Bun's version",
       load: async () => (await import("./commands/version.ts")).versionCommand,

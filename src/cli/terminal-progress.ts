@@ -55,16 +55,19 @@ export class TerminalProgress implements Progress, Disposable {
 
   item(
     name: string,
-    { totalBytes }: { readonly totalBytes?: number | undefined } = {},
+    {
+      totalBytes,
+      doneBytes = 0,
+    }: { readonly totalBytes?: number | undefined; readonly doneBytes?: number } = {},
   ): ProgressItem {
     const nowMs = this.#now();
     const item: Item = {
       name,
-      bytes: 0,
+      bytes: doneBytes,
       totalBytes,
       rate: undefined,
       startedMs: nowMs,
-      measuredBytes: 0,
+      measuredBytes: doneBytes,
       measuredMs: nowMs,
     };
     if (this.#stream.isTty && !this.#disposed) {
