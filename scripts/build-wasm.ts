@@ -3,7 +3,6 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { main } from "assemblyscript/asc";
 
 const ROOT = join(import.meta.dir, "..");
 const SOURCES = ["layout.ts", "huffman.ts", "inflate.ts"].map((name) =>
@@ -17,19 +16,25 @@ export async function buildWasm(): Promise<boolean> {
   const directory = mkdtempSync(join(tmpdir(), "sociable-wasm-"));
   try {
     const wasm = join(directory, "inflate.wasm");
-    const { error, stderr } = await main([
-      ...SOURCES.slice(-1),
-      "--outFile",
-      wasm,
-      "-O3",
-      "--runtime",
-      "stub",
-      "--noAssert",
-      ...["--enable", "simd", "--enable", "bulk-memory"],
-      ...["--initialMemory", "8", "--maximumMemory", "8"],
-    ]);
-    if (error)
-      throw new Error(`Cannot compile the inflate core: ${stderr.toString()}`, { cause: error });
+    // By its program: the types of its module declare a global console that hides Bun's.
+    const asc = join(ROOT, "node_modules/assemblyscript/bin/asc.js");
+    const { exitCode, stderr } = Bun.spawnSync(
+      [
+        process.execPath,
+        asc,
+        ...SOURCES.slice(-1),
+        "--outFile",
+        wasm,
+        "-O3",
+        "--runtime",
+        "stub",
+        "--noAssert",
+        ...["--enable", "simd", "--enable", "bulk-memory"],
+        ...["--initialMemory", "8", "--maximumMemory", "8"],
+      ],
+      { stdout: "ignore", stderr: "pipe" },
+    );
+    if (exitCode !== 0) throw new Error(`Cannot compile the inflate core: ${stderr.toString()}`);
     const base64 = readFileSync(wasm).toString("base64");
     mkdirSync(dirname(TARGET), { recursive: true });
     writeFileSync(
