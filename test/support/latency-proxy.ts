@@ -97,6 +97,8 @@ async function answer(
     const isFull = !client.write(chunk.subarray(0, Math.max(left, 0)));
     left -= chunk.length;
     if (left < 0) {
+      // fetch() drops what it has not handed out when the connection ends: give it the time.
+      await Bun.sleep(20);
       break;
     }
     if (isFull && !client.destroyed) {
