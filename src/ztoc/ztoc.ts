@@ -23,6 +23,6 @@ export interface Ztoc {
   /** One a span; sha256 of its compressed bytes. */
   readonly spanDigests: readonly Digest[];
   readonly zinfo: Zinfo;
-  /** Sorted by uncompressedOffset. */
+  /** Sorted by uncompressedOffset. Rows read their fields when asked: `{ ...row }` copies nothing. */
   readonly files: readonly FileMetadata[];
 }
