@@ -5,6 +5,7 @@ import { FILE_TYPES, type FileMetadata, type XattrRecord } from "./file-metadata
 const SEGMENT_BYTES = 1 << 20;
 const INDEX_ROWS = 1 << 14;
 
+const TYPE_NAMES: readonly string[] = FILE_TYPES;
 const OTHER_TYPE = 7;
 /** Flags above the three bits of the type: the row holds the field in full, not its usual value. */
 const WIDE_NUMBERS = 0x08;
@@ -102,7 +103,7 @@ export class FileTable {
 }
 
 function writeRow(row: ByteWriter, file: FileMetadata): void {
-  const type = FILE_TYPES.findIndex((type) => type === file.type);
+  const type = TYPE_NAMES.indexOf(file.type);
   const isWide = !isSmall(file.mode) || file.uncompressedSize < 0;
   const hasDevice = file.devmajor !== 0n || file.devminor !== 0n;
   row.u8(
