@@ -9,8 +9,9 @@ import type { Ztoc } from "../ztoc/ztoc.ts";
 import type { LayerRange, PlannedFetch } from "./span-plan.ts";
 import { planFetches, spansOf } from "./span-plan.ts";
 
-/** Requests under way at once; what is fetched ahead of the reader is bounded by it. */
-const FETCHES_AHEAD = 8;
+/** How far fetching runs ahead of the reader: requests, and bytes. */
+const FETCHES_AHEAD = 16;
+const BYTES_AHEAD = 32 << 20;
 /** How often a span whose bytes are wrong is asked for again. */
 const REFETCHES = 2;
 
@@ -140,12 +141,17 @@ export class SpanReader implements AsyncDisposable {
     );
   }
 
-  /** Starts requests up to FETCHES_AHEAD past the one that is being read. */
+  /** Starts the request that is being read and those behind it, as far as may be run ahead. */
   #startFetches(reading: number): void {
     const until = Math.min(this.#fetches.length, reading + FETCHES_AHEAD);
+    let ahead = this.#fetches
+      .slice(reading + 1, this.#started)
+      .reduce((sum, fetch) => sum + sizeOf(fetch), 0);
     for (; this.#started < until; this.#started++) {
       const fetch = this.#fetches[this.#started];
       if (fetch === undefined) return;
+      if (this.#started > reading) ahead += sizeOf(fetch);
+      if (ahead > BYTES_AHEAD && this.#started > reading) return;
       const parts = new Map<SpanId, PromiseWithResolvers<Uint8Array>>();
       for (let span = fetch.firstSpan; span <= fetch.lastSpan; span++) {
         const part = Promise.withResolvers<Uint8Array>();
@@ -164,7 +170,7 @@ export class SpanReader implements AsyncDisposable {
     parts: ReadonlyMap<SpanId, PromiseWithResolvers<Uint8Array>>,
   ): Promise<void> {
     const { descriptor, ztoc } = this.#layer(fetch.layer);
-    const bytes = new Uint8Array(fetch.compressedEnd - fetch.compressedStart);
+    const bytes = new Uint8Array(sizeOf(fetch));
     let length = 0;
     let span = fetch.firstSpan;
     const settle = () => {
@@ -216,6 +222,10 @@ export class SpanReader implements AsyncDisposable {
     if (found === undefined) throw new Error(`layer ${layer} has no zTOC`);
     return found;
   }
+}
+
+function sizeOf({ compressedStart, compressedEnd }: PlannedFetch): number {
+  return compressedEnd - compressedStart;
 }
 
 function keyOf(layer: number, span: SpanId): string {
