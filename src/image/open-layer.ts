@@ -5,6 +5,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { ImageSource, SignalOptions } from "../oci/image-source.ts";
 import { checkSpans } from "../ztoc/check-spans.ts";
 import { decodeZtoc } from "../ztoc/decode-ztoc.ts";
+import { isSparse } from "../ztoc/is-sparse.ts";
 import type { Ztoc } from "../ztoc/ztoc.ts";
 
 /** Where zTOCs may already be, without a request. */
@@ -34,10 +35,7 @@ export async function fetchZtoc(
 ): Promise<Ztoc | undefined> {
   try {
     const ztoc = decodeZtoc(await readZtoc(layer, descriptor, options));
-    const fault =
-      ztoc.compressedArchiveSize === layer.size
-        ? checkSpans(ztoc)
-        : `it is of a layer of ${ztoc.compressedArchiveSize} bytes, want ${layer.size}`;
+    const fault = faultOf(ztoc, layer);
     if (fault !== undefined) throw new SociError("data-loss", `Cannot use zTOC: ${fault}`);
     return ztoc;
   } catch (error) {
@@ -49,6 +47,14 @@ export async function fetchZtoc(
     });
     return undefined;
   }
+}
+
+function faultOf(ztoc: Ztoc, layer: Descriptor): string | undefined {
+  if (ztoc.compressedArchiveSize !== layer.size) {
+    return `it is of a layer of ${ztoc.compressedArchiveSize} bytes, want ${layer.size}`;
+  }
+  if (ztoc.files.some(isSparse)) return "it holds sparse files, whose holes a zTOC cannot tell";
+  return checkSpans(ztoc);
 }
 
 async function readZtoc(

@@ -35,10 +35,13 @@ export interface BuiltZtoc {
   readonly needsXattrs: boolean;
   /**
    * Why the zTOC cannot be read, or undefined: the reference writes some that its own daemon refuses
-   * (empty spans, files that overlap). What decodeZtoc() and checkSpans() would say of it.
+   * (empty spans, files that overlap: what decodeZtoc() and checkSpans() would say of it) or reads
+   * wrongly (sparse files).
    */
   readonly unusable: string | undefined;
 }
+
+const SPARSE_FAULT = "it holds a sparse file, whose holes a zTOC cannot tell";
 
 /**
  * Builds the zTOC of one layer in one pass over its bytes: inflate with checkpoints, span digests
@@ -67,7 +70,7 @@ export class ZtocBuilder {
       onEntry: (entry) => {
         const file = fileMetadataOf(entry);
         this.#needsXattrs ||= needsXattrs(file);
-        this.#unusable ??= this.#order.check(file);
+        this.#unusable ??= this.#order.check(file) ?? (entry.sparse ? SPARSE_FAULT : undefined);
         this.#files.append(file);
       },
     });

@@ -1,0 +1,15 @@
+import type { FileMetadata } from "./file-metadata.ts";
+
+const SPARSE_PREFIX = Buffer.from("GNU.sparse.");
+
+/**
+ * Whether a TOC's row is a sparse file that pax records describe. A zTOC holds its logical size but
+ * not where its holes are, so reading it by spans gives wrong bytes: the layer must be streamed.
+ * https://www.gnu.org/software/tar/manual/html_node/PAX-0.html
+ */
+export function isSparse({ type, xattrs }: FileMetadata): boolean {
+  return (
+    type === "reg" &&
+    xattrs.some(({ key }) => SPARSE_PREFIX.equals(key.subarray(0, SPARSE_PREFIX.length)))
+  );
+}
