@@ -27,6 +27,38 @@ export const commandRegistry: CommandGroup = {
           summary: "Build the zTOC of a layer's blob",
           load: async () => (await import("./commands/ztoc-create.ts")).ztocCreateCommand,
         },
+        info: {
+          summary: "Print a zTOC as JSON",
+          load: async () => (await import("./commands/ztoc-info.ts")).ztocInfoCommand,
+        },
+        list: {
+          summary: "List the zTOCs in the state directory",
+          aliases: ["ls"],
+          load: async () => (await import("./commands/ztoc-list.ts")).ztocListCommand,
+        },
+        "get-file": {
+          summary: "Print one file of a layer, reading only its spans",
+          load: async () => (await import("./commands/ztoc-get-file.ts")).ztocGetFileCommand,
+        },
+      },
+    },
+    index: {
+      summary: "Inspect and remove SOCI indexes in the state directory",
+      commands: {
+        list: {
+          summary: "List the SOCI indexes in the state directory",
+          aliases: ["ls"],
+          load: async () => (await import("./commands/index-list.ts")).indexListCommand,
+        },
+        info: {
+          summary: "Print a SOCI index as JSON",
+          load: async () => (await import("./commands/index-info.ts")).indexInfoCommand,
+        },
+        remove: {
+          summary: "Remove SOCI indexes from the state directory",
+          aliases: ["rm"],
+          load: async () => (await import("./commands/index-remove.ts")).indexRemoveCommand,
+        },
       },
     },
     version: {

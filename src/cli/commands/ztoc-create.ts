@@ -11,6 +11,9 @@ import { fileTarget, storeTarget } from "./ztoc-create-target.ts";
 import { openLayerInput } from "./ztoc-layer-input.ts";
 import { peek, watch } from "./ztoc-layer-stream.ts";
 
+/** Checkpoints of a small layer need no file; more would only add to the most memory in use. */
+const CHECKPOINT_MEMORY_BYTES = 1024 * 1024;
+
 export const ztocCreateCommand = defineCommand({
   name: "ztoc create",
   summary: "Build the zTOC of a layer's blob",
@@ -74,7 +77,8 @@ export const ztocCreateCommand = defineCommand({
     const algorithm = algorithmOf(compression, layer.name);
     const build = localZtocFactory({
       engine: () => new WasmEngine(),
-      checkpoints: () => new TempByteLog({ directory: target.directory }),
+      checkpoints: () =>
+        new TempByteLog({ directory: target.directory, memoryBytes: CHECKPOINT_MEMORY_BYTES }),
     });
     const spanSize = flags["span-size"];
     let built: ZtocResult | undefined;

@@ -18,7 +18,7 @@ export interface LayerInput extends AsyncDisposable {
   chunks(): AsyncIterable<Uint8Array>;
 }
 
-const BUFFER_BYTES = 512 * 1024;
+const BUFFER_BYTES = 256 * 1024;
 
 /**
  * Opens a file of any kind, or standard input for `-`. A regular file is read by plain synchronous

@@ -1,0 +1,28 @@
+import { parseDigest } from "../../oci/digest.ts";
+import { indentJson } from "../../soci/index-listing.ts";
+import { openLocalStore } from "../../soci/local-store.ts";
+import { defineCommand } from "../command.ts";
+import { expectIndex } from "./index-artifact.ts";
+
+export const indexInfoCommand = defineCommand({
+  name: "index info",
+  summary: "Print a SOCI index as JSON",
+  examples: [
+    {
+      command: "sociable index info $(sociable index list --quiet | head -n 1)",
+      explanation: "The newest index",
+    },
+  ],
+  args: [{ name: "digest", required: true, description: "Digest of a stored SOCI index" }],
+  flags: {
+    json: { type: "boolean", description: "Changes nothing: the output is always JSON" },
+  },
+  async run(context) {
+    const { args, io, signal } = context;
+    const digest = parseDigest(args.digest);
+    await using store = await openLocalStore({ root: context.root, signal });
+    expectIndex(store, digest);
+    const bytes = await store.readIndexBytes(digest);
+    await io.stdout.write(`${indentJson(new TextDecoder().decode(bytes))}\n`);
+  },
+});

@@ -1,0 +1,53 @@
+import { SociError } from "../../errors.ts";
+import { parseDigest } from "../../oci/digest.ts";
+import { openLocalStore } from "../../soci/local-store.ts";
+import { defineCommand } from "../command.ts";
+import { expectIndex } from "./index-artifact.ts";
+import { indexesOfImage } from "./index-of-image.ts";
+
+export const indexRemoveCommand = defineCommand({
+  name: "index remove",
+  summary: "Remove SOCI indexes from the state directory",
+  description:
+    "Their zTOCs stay: other indexes may name them too. Registries are not touched. When one of several digests is no index that is there, none is removed.",
+  examples: [
+    {
+      command: "sociable index remove --ref docker.io/library/alpine:latest",
+      explanation: "All indexes of an image",
+    },
+    {
+      command: "sociable index list --quiet | xargs sociable index remove",
+      explanation: "All indexes; without arguments nothing is removed",
+    },
+  ],
+  args: [
+    {
+      name: "digest",
+      required: false,
+      repeatable: true,
+      description: "Digests of stored SOCI indexes",
+    },
+  ],
+  flags: {
+    ref: { type: "string", valueName: "IMAGE", description: "Remove all indexes of this image" },
+  },
+  async run(context) {
+    const { args, flags, signal } = context;
+    if (flags.ref !== undefined && args.digest.length > 0) {
+      throw new SociError(
+        "invalid-argument",
+        "Cannot remove SOCI indexes: both digests and --ref are given, want one of them",
+      );
+    }
+    const named = args.digest.map((text) => parseDigest(text));
+    await using store = await openLocalStore({ root: context.root, signal });
+    for (const digest of named) expectIndex(store, digest);
+    const ofImage =
+      flags.ref === undefined
+        ? []
+        : indexesOfImage(store, flags.ref).map((artifact) => artifact.digest);
+    for (const digest of new Set([...named, ...ofImage])) {
+      await store.remove(digest, { signal });
+    }
+  },
+});

@@ -1,0 +1,49 @@
+import { SociError } from "../../errors.ts";
+import { openLocalStore } from "../../soci/local-store.ts";
+import { formatZtocInfo } from "../../soci/ztoc-info.ts";
+import { defineCommand } from "../command.ts";
+import { readZtoc } from "./ztoc-argument.ts";
+
+/** Characters that are written at once: a layer may have a million files. */
+const BATCH_CHARACTERS = 256 * 1024;
+
+export const ztocInfoCommand = defineCommand({
+  name: "ztoc info",
+  summary: "Print a zTOC as JSON",
+  examples: [
+    {
+      command: "sociable ztoc info layer.ztoc",
+      explanation: "Spans and files of a zTOC in a file",
+    },
+    {
+      command: "sociable ztoc info $(sociable ztoc create layer.tar.gz) | jq .num_spans",
+      explanation: "Of a zTOC in the state directory, by its digest",
+    },
+  ],
+  args: [{ name: "ztoc", required: true, description: "Digest of a stored zTOC, or a file" }],
+  flags: {
+    json: { type: "boolean", description: "Changes nothing: the output is always JSON" },
+  },
+  async run(context) {
+    const { args, io, signal } = context;
+    await using cleanup = new AsyncDisposableStack();
+    const { ztoc, size } = await readZtoc(args.ztoc, {
+      cwd: io.cwd,
+      store: async () => cleanup.use(await openLocalStore({ root: context.root, signal })),
+    });
+    if (ztoc.compressionAlgorithm === "uncompressed" && ztoc.zinfo.spanSize < 1) {
+      throw new SociError(
+        "data-loss",
+        `Cannot show zTOC "${args.ztoc}": its span size is ${ztoc.zinfo.spanSize}, want 1 or more`,
+      );
+    }
+    let batch = "";
+    for (const text of formatZtocInfo(ztoc, size)) {
+      batch += text;
+      if (batch.length < BATCH_CHARACTERS) continue;
+      await io.stdout.write(batch);
+      batch = "";
+    }
+    await io.stdout.write(batch);
+  },
+});

@@ -1,0 +1,81 @@
+import { SociError } from "../../errors.ts";
+import { parseDigest } from "../../oci/digest.ts";
+import type { Artifact } from "../../soci/artifact.ts";
+import { type LocalStore, openLocalStore } from "../../soci/local-store.ts";
+import { formatZtocTable, listZtocsOfIndexes } from "../../soci/ztoc-listing.ts";
+import { defineCommand } from "../command.ts";
+import { writeJson } from "../output.ts";
+import { indexesOfImage } from "./index-of-image.ts";
+
+export const ztocListCommand = defineCommand({
+  name: "ztoc list",
+  summary: "List the zTOCs in the state directory",
+  examples: [
+    { command: "sociable ztoc list", explanation: "Digest, size and layer of each" },
+    {
+      command: "sociable ztoc list --image-ref docker.io/library/alpine:latest --quiet",
+      explanation: "Digests of the zTOCs that the SOCI indexes of an image name",
+    },
+  ],
+  args: [],
+  flags: {
+    "ztoc-digest": {
+      type: "string",
+      valueName: "DIGEST",
+      description: "Only the zTOC of this digest",
+    },
+    "image-ref": {
+      type: "string",
+      valueName: "IMAGE",
+      description: "Only zTOCs that SOCI indexes of this image name",
+    },
+    quiet: { type: "boolean", short: "q", description: "Print digests only" },
+    json: {
+      type: "boolean",
+      description: "Print a JSON array of objects: digest, size, layerDigest, spanSize, createdAt",
+    },
+  },
+  async run(context) {
+    const { flags, io, signal } = context;
+    const digest = flags["ztoc-digest"];
+    await using store = await openLocalStore({ root: context.root, signal });
+    const ztocs = await listZtocs(store, {
+      digest: digest === undefined ? undefined : parseDigest(digest),
+      imageRef: flags["image-ref"],
+    });
+    if (flags.json) await writeJson(io.stdout, ztocs.map(reportOf));
+    else if (flags.quiet) {
+      const digests = new Set(ztocs.map((ztoc) => ztoc.digest));
+      await io.stdout.write([...digests].map((line) => `${line}\n`).join(""));
+    } else await io.stdout.write(formatZtocTable(ztocs));
+  },
+});
+
+async function listZtocs(
+  store: LocalStore,
+  {
+    digest,
+    imageRef,
+  }: { readonly digest: Artifact["digest"] | undefined; readonly imageRef: string | undefined },
+): Promise<readonly Artifact[]> {
+  if (imageRef === undefined) return store.artifacts.listZtocs({ digest });
+  const ofImage = await listZtocsOfIndexes(store, indexesOfImage(store, imageRef));
+  const found = ofImage.filter((ztoc) => digest === undefined || ztoc.digest === digest);
+  if (digest !== undefined && found.length === 0) {
+    throw new SociError(
+      "not-found",
+      `Cannot find zTOC ${digest}: it does not exist or is not of image ${JSON.stringify(imageRef)}`,
+    );
+  }
+  return found;
+}
+
+function reportOf(ztoc: Artifact) {
+  return {
+    digest: ztoc.digest,
+    size: ztoc.size,
+    layerDigest: ztoc.ociDigest,
+    spanSize: ztoc.spanSize,
+    createdAt: new Date(ztoc.createdAt).toISOString(),
+  };
+}
