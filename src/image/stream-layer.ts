@@ -1,6 +1,6 @@
 import type { WaitOptions } from "../async/wait-options.ts";
 import type { InflateEngine } from "../deflate/inflate-engine.ts";
-import { isKind } from "../errors.ts";
+import { isKind, SociError } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { ImageSource } from "../oci/image-source.ts";
 import type { SparseExtent, TarEntry } from "../tar/tar-entry.ts";
@@ -82,7 +82,7 @@ async function viewOf(
     onEntry: (entry) => {
       const file = unpackedMetadata(entry);
       if (file === undefined) return;
-      if (entry.sparseExtents !== undefined) sparse.set(files.length, entry.sparseExtents);
+      if (entry.sparseExtents !== undefined) sparse.set(files.length, extentsOf(entry));
       files.push(file);
     },
   });
@@ -96,6 +96,23 @@ function unpackedMetadata(entry: TarEntry): FileMetadata | undefined {
   if (entry.typeflag === PAX_GLOBAL) return undefined;
   const isRegular = entry.typeflag === CONTIGUOUS || entry.typeflag === GNU_SPARSE;
   return fileMetadataOf(isRegular ? { ...entry, typeflag: REGULAR } : entry);
+}
+
+/** Where a sparse file's data lies. A map that does not fit the data would read bytes of what follows. */
+function extentsOf({
+  name,
+  sparseExtents = [],
+  storedSize,
+  dataStart,
+}: TarEntry): readonly SparseExtent[] {
+  const mapped = sparseExtents.reduce((sum, { length }) => sum + length, 0);
+  if (mapped !== storedSize) {
+    throw new SociError(
+      "data-loss",
+      `Cannot read sparse file ${JSON.stringify(Buffer.from(name).toString())} at byte ${dataStart}: its map says ${mapped} bytes of data, want ${storedSize}`,
+    );
+  }
+  return sparseExtents;
 }
 
 async function* bytesOf(

@@ -25,7 +25,7 @@ export function* extractSpan(
   const want = range.uncompressedEnd - range.uncompressedStart;
   if (want <= 0) return;
   if (!(ztoc.zinfo instanceof GzipZinfo)) {
-    yield compressed;
+    yield compressed.subarray(0, want);
     return;
   }
   const { bits, window } = ztoc.zinfo.checkpointAt(span);
