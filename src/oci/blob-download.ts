@@ -31,6 +31,8 @@ export async function* downloadBlob(
       for await (const chunk of bytesOf(response, blob, { start: at, end })) {
         at += chunk.length;
         yield chunk;
+        // What has arrived already would else come without a look at the signal.
+        signal?.throwIfAborted();
       }
     } catch (error) {
       signal?.throwIfAborted();

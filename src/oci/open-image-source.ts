@@ -81,6 +81,7 @@ async function checkDirectory(path: string): Promise<void> {
       throw new SociError(
         "not-found",
         `Cannot open OCI layout "${path}": there is no such directory`,
+        { cause },
       );
     }
     throw new SociError("failed-precondition", `Cannot open OCI layout "${path}"`, { cause });
