@@ -9,8 +9,9 @@ export const indexInfoCommand = defineCommand({
   summary: "Print a SOCI index as JSON",
   examples: [
     {
-      command: "sociable index info $(sociable index list --quiet | head -n 1)",
-      explanation: "The newest index",
+      command:
+        "sociable index info sha256:bce743f41b9703a2f38178fa933765f995083e9ddb300d195df384c79c2437de",
+      explanation: "An index that index list shows, by its digest",
     },
   ],
   args: [{ name: "digest", required: true, description: "Digest of a stored SOCI index" }],

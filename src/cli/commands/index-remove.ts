@@ -9,15 +9,16 @@ export const indexRemoveCommand = defineCommand({
   name: "index remove",
   summary: "Remove SOCI indexes from the state directory",
   description:
-    "Their zTOCs stay: other indexes may name them too. Registries are not touched. When one of several digests is no index that is there, none is removed.",
+    "Their zTOCs stay: other indexes may name them too. Registries are not touched. When one of several digests is no index that is there, none is removed. Without arguments nothing is done.",
   examples: [
     {
       command: "sociable index remove --ref docker.io/library/alpine:latest",
       explanation: "All indexes of an image",
     },
     {
-      command: "sociable index list --quiet | xargs sociable index remove",
-      explanation: "All indexes; without arguments nothing is removed",
+      command:
+        "sociable index remove sha256:bce743f41b9703a2f38178fa933765f995083e9ddb300d195df384c79c2437de",
+      explanation: "One index, by its digest",
     },
   ],
   args: [

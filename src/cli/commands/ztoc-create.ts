@@ -25,8 +25,8 @@ export const ztocCreateCommand = defineCommand({
       explanation: "Write the zTOC to a file and print its digest",
     },
     {
-      command: "skopeo copy docker://alpine dir:alpine && sociable ztoc create alpine/<DIGEST>",
-      explanation: "Store the zTOC of a layer that skopeo has brought",
+      command: "sociable ztoc create layer.tar.gz",
+      explanation: "Store the zTOC in the state directory and print its digest",
     },
     {
       command: "zcat layer.tar.gz | sociable ztoc create - --span-size 1MiB --json",

@@ -7,6 +7,7 @@ import { directoryFiles } from "../../oci/layout-files.ts";
 import { type LocalStore, openLocalStore } from "../../soci/local-store.ts";
 import { checkSpans } from "../../ztoc/check-spans.ts";
 import type { FileMetadata } from "../../ztoc/file-metadata.ts";
+import { isSparse } from "../../ztoc/is-sparse.ts";
 import { defineCommand } from "../command.ts";
 import { readZtoc } from "./ztoc-argument.ts";
 import { fileBytes } from "./ztoc-file-bytes.ts";
@@ -57,6 +58,12 @@ export const ztocGetFileCommand = defineCommand({
       throw new SociError(
         "failed-precondition",
         `Cannot print "${args.path}": it is a directory, want a file`,
+      );
+    }
+    if (isSparse(file)) {
+      throw new SociError(
+        "unsupported",
+        `Cannot print "${args.path}": it is a sparse file, whose holes a zTOC does not know`,
       );
     }
     if (file.type !== "reg") {

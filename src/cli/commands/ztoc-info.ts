@@ -16,7 +16,8 @@ export const ztocInfoCommand = defineCommand({
       explanation: "Spans and files of a zTOC in a file",
     },
     {
-      command: "sociable ztoc info $(sociable ztoc create layer.tar.gz) | jq .num_spans",
+      command:
+        "sociable ztoc info sha256:f09f330e69c2d1dc2db51723e64ba325acee1da83b992e3f43bb5f46b52293eb",
       explanation: "Of a zTOC in the state directory, by its digest",
     },
   ],
