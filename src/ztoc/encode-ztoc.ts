@@ -1,5 +1,6 @@
 import type { Digest } from "../oci/digest.ts";
-import { FILE_TYPES, type FileMetadata } from "./file-metadata.ts";
+import { FILE_TYPES } from "./file-metadata.ts";
+import type { FileRow } from "./file-row.ts";
 import type { FileTable } from "./file-table.ts";
 import { type ByteSource, type FlatOffset, FlatbufferWriter } from "./flatbuffer-writer.ts";
 import { ALGORITHM, COMPRESSION_INFO, FILE_METADATA, TOC, XATTR, ZTOC } from "./ztoc-schema.ts";
@@ -10,6 +11,7 @@ export interface EncodeZtocInput {
   readonly buildToolIdentifier?: string;
   readonly compressedArchiveSize: number;
   readonly uncompressedArchiveSize: number;
+  /** Emptied while it is encoded: its memory and that of the result are not needed at once. */
   readonly files: FileTable;
   readonly compressionAlgorithm: CompressionAlgorithm;
   readonly maxSpanId: number;
@@ -82,22 +84,22 @@ export function bytesOf(source: ByteSource): Uint8Array {
 
 function writeToc(writer: FlatbufferWriter, files: FileTable): FlatOffset {
   const rows = new Float64Array(files.length);
-  for (let index = files.length - 1; index >= 0; index--) {
-    rows[index] = writeFile(writer, files.at(index));
-  }
+  let index = files.length;
+  for (const row of files.drain()) rows[--index] = writeFile(writer, row);
   const metadataAt = writer.vector(rows);
   writer.startTable(TOC.slots);
   writer.addOffset(TOC.metadata, metadataAt);
   return writer.endTable();
 }
 
-function writeFile(writer: FlatbufferWriter, file: FileMetadata): FlatOffset {
-  const nameAt = writer.string(file.name);
+function writeFile(writer: FlatbufferWriter, file: FileRow): FlatOffset {
+  const { memory } = file;
+  const nameAt = writer.string(memory, file.name.start, file.name.end);
   const typeAt = writer.string(TYPE_BYTES.get(file.type) ?? encoder.encode(file.type));
-  const linknameAt = writer.string(file.linkname);
-  const unameAt = writer.string(file.uname);
-  const gnameAt = writer.string(file.gname);
-  const modTimeAt = writer.string(encoder.encode(file.modTime));
+  const linknameAt = writer.string(memory, file.linkname.start, file.linkname.end);
+  const unameAt = writer.string(memory, file.uname.start, file.uname.end);
+  const gnameAt = writer.string(memory, file.gname.start, file.gname.end);
+  const modTimeAt = writer.string(memory, file.modTime.start, file.modTime.end);
   const xattrsAt = writer.vector(
     file.xattrs.map(({ key, value }) => {
       const keyAt = writer.string(key);

@@ -19,6 +19,7 @@ interface Vtable {
 export const MAX_FLATBUFFER_BYTES = 0x7fff_ffff;
 
 const CHUNK_BYTES = 256 * 1024;
+const SHORT_BYTES = 64;
 const MAX_SLOTS = 32;
 const UOFFSET_BYTES = 4;
 const VOFFSET_BYTES = 2;
@@ -42,13 +43,21 @@ export class FlatbufferWriter {
   #slots = 0;
   #tableEnd = 0;
 
-  /** A string: length, bytes, NUL. Equal strings are not shared. */
-  string(bytes: Uint8Array): FlatOffset {
-    this.#align(UOFFSET_BYTES, bytes.length + 1);
-    const at = this.#take(UOFFSET_BYTES + bytes.length + 1);
-    this.#view.setUint32(at, bytes.length, true);
-    this.#chunk.set(bytes, at + UOFFSET_BYTES);
-    this.#chunk[at + UOFFSET_BYTES + bytes.length] = 0;
+  /** A string of bytes [start, end): length, bytes, NUL. Equal strings are not shared. */
+  string(bytes: Uint8Array, start = 0, end = bytes.length): FlatOffset {
+    const length = end - start;
+    this.#align(UOFFSET_BYTES, length + 1);
+    const at = this.#take(UOFFSET_BYTES + length + 1);
+    this.#view.setUint32(at, length, true);
+    const chunk = this.#chunk;
+    const target = at + UOFFSET_BYTES;
+    // A view costs more than copying the few bytes that most strings have.
+    if (length <= SHORT_BYTES) {
+      for (let i = 0; i < length; i++) chunk[target + i] = bytes[start + i] ?? 0;
+    } else {
+      chunk.set(bytes.subarray(start, end), target);
+    }
+    chunk[target + length] = 0;
     return this.#size;
   }
 
@@ -112,7 +121,12 @@ export class FlatbufferWriter {
     if (value !== 0n && value !== 0) {
       this.#align(8, 0);
       const at = this.#take(8);
-      this.#view.setBigInt64(at, BigInt(value), true);
+      if (typeof value === "bigint") {
+        this.#view.setBigInt64(at, value, true);
+      } else {
+        this.#view.setUint32(at, value % 2 ** 32, true);
+        this.#view.setInt32(at + 4, Math.floor(value / 2 ** 32), true);
+      }
       this.#fields[slot] = this.#size;
     }
   }

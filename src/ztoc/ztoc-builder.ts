@@ -98,6 +98,7 @@ export class ZtocBuilder {
     const spans = this.#spans.finish();
     this.#scanner.finish();
     const uncompressedSize = this.#scanner.endOffset;
+    const fileCount = this.#files.length;
     return {
       encoded: encodeZtoc({
         compressedArchiveSize: this.#compressedSize,
@@ -111,7 +112,7 @@ export class ZtocBuilder {
       compressedSize: this.#compressedSize,
       uncompressedSize,
       spanCount: spans.maxSpanId + 1,
-      fileCount: this.#files.length,
+      fileCount,
       needsXattrs: this.#needsXattrs,
       unusable: this.#unusable ?? spans.unusable,
     };
