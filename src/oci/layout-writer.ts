@@ -1,5 +1,5 @@
 import { mkdir, rmdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { WaitOptions } from "../async/wait-options.ts";
 import { SociError } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
@@ -52,7 +52,12 @@ export class LayoutWriter implements AsyncDisposable {
   static async open(dir: string): Promise<LayoutWriter> {
     const writer = new LayoutWriter(dir);
     try {
-      await mkdir(writer.#blobs, { recursive: true });
+      if ((await mkdir(writer.#blobs, { recursive: true })) !== undefined) {
+        // New directories must outlast a power cut as what will be in them does.
+        for (const made of [join(dir, "blobs"), dir, dirname(resolve(dir))]) {
+          await syncDirectory(made);
+        }
+      }
     } catch (cause) {
       throw new SociError("failed-precondition", `Cannot open OCI layout "${dir}"`, { cause });
     }

@@ -8,7 +8,8 @@ import {
   type BuiltImage,
   writeLayout,
 } from "../support/image-builder.ts";
-import { type RegistryManners, TestRegistry } from "../support/registry.ts";
+import { TestRegistry } from "../support/registry.ts";
+import type { RegistryManners } from "../support/registry-manners.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 const MANNERS: readonly { readonly title: string; readonly manners: Partial<RegistryManners> }[] = [

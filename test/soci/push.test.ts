@@ -9,7 +9,8 @@ import { buildSociIndex } from "../../src/soci/build-soci-index.ts";
 import { type LocalStore, openLocalStore } from "../../src/soci/local-store.ts";
 import { type PushEvent, type PushOptions, pushSociIndex } from "../../src/soci/push.ts";
 import { encodeSociIndex, sociIndexDescriptor } from "../../src/soci/soci-index.ts";
-import { type RegistryManners, TestRegistry } from "../support/registry.ts";
+import { TestRegistry } from "../support/registry.ts";
+import type { RegistryManners } from "../support/registry-manners.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 const REPOSITORY = "test/image";

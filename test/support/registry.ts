@@ -1,84 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { type Digest, digestOf, isDigest } from "../../src/oci/digest.ts";
 import type { Descriptor } from "../../src/oci/descriptor.ts";
-import { artifactTypeOf, parseManifest } from "../../src/oci/manifest.ts";
-import { mediaTypeOf, OCI_INDEX } from "../../src/oci/media-types.ts";
+import { parseManifest } from "../../src/oci/manifest.ts";
+import { mediaTypeOf } from "../../src/oci/media-types.ts";
 import { type BlobStore, memoryBlobs } from "./blob-store.ts";
-
-/** What a registry may do differently from others. Change a field at any time. */
-export interface RegistryManners {
-  /** Answer the Referrers API, and OCI-Subject on manifests that have a subject. */
-  referrersApi: boolean;
-  /** Leave out the filtering by artifactType. */
-  ignoreReferrersFilter: boolean;
-  /** Entries of one page of referrers. */
-  referrersPageSize: number;
-  /** Answer ranges with 200 and the whole blob. */
-  ignoreRange: boolean;
-  /** Most bytes of one 206 answer. */
-  maxRangeBytes: number;
-  /** Answer blob GETs with a redirect to this URL plus the digest. */
-  redirectBlobsTo: string | undefined;
-  /** Label blobs with Content-Encoding: gzip, as some stores do with layers. */
-  contentEncodingGzipOnBlobs: boolean;
-  /** Give upload locations without scheme and host. */
-  relativeLocations: boolean;
-  allowDelete: boolean;
-  /** Who may come in: everybody, by Basic, or with a token of the registry's own service. */
-  auth:
-    | { readonly kind: "none" }
-    | { readonly kind: "basic"; readonly username: string; readonly password: string }
-    | {
-        readonly kind: "bearer";
-        /** Without these, tokens are for everybody. */
-        readonly username?: string;
-        readonly password?: string;
-        readonly expiresInSeconds?: number;
-      };
-}
-
-/** One request as the registry saw it. */
-export interface RequestRecord {
-  readonly method: string;
-  /** With query. */
-  readonly path: string;
-  readonly range: string | undefined;
-  readonly authorization: string | undefined;
-  readonly status: number;
-  /** Bytes of the answer's body, as announced. */
-  readonly bytes: number;
-}
-
-export interface Failure {
-  readonly status: number;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
-  /** Only requests that fit. */
-  readonly method?: string;
-  readonly path?: RegExp;
-}
-
-export interface BodyFault {
-  /** Bytes of the body that arrive before the connection is cut, or the byte that is flipped. */
-  readonly at: number;
-  readonly path?: RegExp;
-}
-
-interface StoredManifest {
-  readonly mediaType: string;
-  readonly bytes: Uint8Array;
-}
-
-interface Repository {
-  readonly manifests: Map<Digest, StoredManifest>;
-  readonly tags: Map<string, Digest>;
-  readonly blobs: Set<Digest>;
-}
-
-interface Fault<T> {
-  readonly what: T;
-  left: number;
-}
+import { both, error, errorBody, type Fault, fits, take } from "./registry-answers.ts";
+import type { BodyFault, Failure, RegistryManners, RequestRecord } from "./registry-manners.ts";
+import { Doorkeeper } from "./registry-doorkeeper.ts";
+import { answerReferrers, type Repository, type StoredManifest } from "./registry-referrers.ts";
 
 const PATH = /^\/v2\/(.+?)\/(blobs\/uploads|blobs|manifests|referrers|tags)\/(.*)$/;
 
@@ -96,7 +25,7 @@ export class TestRegistry implements AsyncDisposable {
   readonly #failures: Fault<Failure>[] = [];
   readonly #cuts: Fault<BodyFault>[] = [];
   readonly #flips: Fault<BodyFault>[] = [];
-  readonly #tokens = new Map<string, number>();
+  readonly #doorkeeper = new Doorkeeper();
   readonly #server: Bun.Server<undefined>;
 
   private constructor(manners: Partial<RegistryManners>, blobs: BlobStore) {
@@ -232,9 +161,9 @@ export class TestRegistry implements AsyncDisposable {
       });
     }
     if (url.pathname === "/token") {
-      return this.#token(request);
+      return this.#doorkeeper.token(request, this.manners.auth);
     }
-    const refused = this.#authorize(request);
+    const refused = this.#doorkeeper.refuse(request, this.manners.auth);
     if (refused !== undefined) {
       return refused;
     }
@@ -250,7 +179,11 @@ export class TestRegistry implements AsyncDisposable {
       case "manifests":
         return await this.#manifest(request, { name, reference: rest });
       case "referrers":
-        return this.#referrers(url, { name, subject: rest });
+        return answerReferrers(url, {
+          manners: this.manners,
+          manifests: this.#repository(name).manifests,
+          subject: rest,
+        });
       case "tags":
         return Response.json({ name, tags: [...this.#repository(name).tags.keys()].toSorted() });
       default:
@@ -258,45 +191,9 @@ export class TestRegistry implements AsyncDisposable {
     }
   }
 
-  #authorize(request: Request): Response | undefined {
-    const { auth } = this.manners;
-    const given = request.headers.get("authorization") ?? "";
-    if (auth.kind === "none") {
-      return undefined;
-    }
-    if (auth.kind === "basic") {
-      return given === basic(auth.username, auth.password)
-        ? undefined
-        : error(401, "UNAUTHORIZED", "log in", { "www-authenticate": 'Basic realm="test"' });
-    }
-    if ((this.#tokens.get(given) ?? 0) > Date.now()) {
-      return undefined;
-    }
-    return error(401, "UNAUTHORIZED", "a token is needed", {
-      "www-authenticate": `Bearer realm="${this.url}/token",service="test, registry"`,
-    });
-  }
-
-  #token(request: Request): Response {
-    const { auth } = this.manners;
-    if (auth.kind !== "bearer") {
-      return new Response("404 page not found\n", { status: 404 });
-    }
-    if (auth.username !== undefined) {
-      const want = basic(auth.username, auth.password ?? "");
-      if (request.headers.get("authorization") !== want) {
-        return error(401, "UNAUTHORIZED", "wrong user or password");
-      }
-    }
-    const token = `token-${randomUUID()}`;
-    const expiresIn = auth.expiresInSeconds ?? 300;
-    this.#tokens.set(`Bearer ${token}`, Date.now() + expiresIn * 1000);
-    return Response.json({ token, expires_in: expiresIn });
-  }
-
   /** Makes every token given so far worthless. */
   revokeTokens(): void {
-    this.#tokens.clear();
+    this.#doorkeeper.revoke();
   }
 
   async #blob(
@@ -499,79 +396,4 @@ export class TestRegistry implements AsyncDisposable {
       },
     });
   }
-
-  #referrers(
-    url: URL,
-    { name, subject }: { readonly name: string; readonly subject: string },
-  ): Response {
-    if (!this.manners.referrersApi) {
-      return new Response("404 page not found\n", { status: 404 });
-    }
-    const wanted = this.manners.ignoreReferrersFilter ? null : url.searchParams.get("artifactType");
-    const all = [...this.#repository(name).manifests].flatMap(([digest, { mediaType, bytes }]) => {
-      const parsed = parseManifest(bytes, { mediaType });
-      const artifactType = artifactTypeOf(parsed);
-      if (parsed.subject?.digest !== subject || artifactType !== (wanted ?? artifactType)) {
-        return [];
-      }
-      const { annotations } = parsed;
-      return [{ mediaType, digest, size: bytes.length, artifactType, annotations }];
-    });
-    const start = Number(url.searchParams.get("next") ?? 0);
-    const end = start + this.manners.referrersPageSize;
-    const next = new URL(url);
-    next.searchParams.set("next", String(end));
-    return new Response(
-      JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: all.slice(start, end) }),
-      {
-        headers: {
-          "content-type": OCI_INDEX,
-          ...(wanted === null ? {} : { "oci-filters-applied": "artifactType" }),
-          ...(end < all.length ? { link: `<${next.pathname}${next.search}>; rel="next"` } : {}),
-        },
-      },
-    );
-  }
-}
-
-async function* both(
-  parts: readonly Uint8Array[],
-  body: ReadableStream<Uint8Array> | null,
-): AsyncGenerator<Uint8Array> {
-  yield* parts;
-  if (body !== null) {
-    yield* body;
-  }
-}
-
-function take<T>(faults: Fault<T>[], isWanted: (what: T) => boolean): T | undefined {
-  const fault = faults.find(({ what, left }) => left > 0 && isWanted(what));
-  if (fault !== undefined) {
-    fault.left -= 1;
-  }
-  return fault?.what;
-}
-
-function fits(pattern: RegExp | undefined, path: string): boolean {
-  return pattern === undefined || pattern.test(path);
-}
-
-function basic(username: string, password: string): string {
-  return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
-}
-
-function errorBody(code: string, message: string): string {
-  return JSON.stringify({ errors: [{ code, message }] });
-}
-
-function error(
-  status: number,
-  code: string,
-  message: string,
-  headers: Readonly<Record<string, string>> = {},
-): Response {
-  return new Response(errorBody(code, message), {
-    status,
-    headers: { "content-type": "application/json", ...headers },
-  });
 }
