@@ -5,6 +5,11 @@ import { FileRow, writeFileRow } from "./file-row.ts";
 
 const SEGMENT_BYTES = 1 << 20;
 const INDEX_ROWS = 1 << 14;
+/**
+ * After so many segments of rows garbage is collected. Left to itself the collector lets it grow to
+ * several times the table: on a million files 380 MiB instead of 270, for a fifth of the time.
+ */
+const COLLECT_SEGMENTS = 2;
 
 interface Segment {
   readonly bytes: Uint8Array;
@@ -64,7 +69,10 @@ export class FileTable {
     for (; this.#length > 0; this.#length--) {
       this.read(this.#length - 1, row);
       yield row;
-      while ((this.#segments.at(-1)?.bytes ?? row.memory) !== row.memory) this.#segments.pop();
+      while ((this.#segments.at(-1)?.bytes ?? row.memory) !== row.memory) {
+        this.#segments.pop();
+        if (this.#segments.length % COLLECT_SEGMENTS === 0) Bun.gc(true);
+      }
     }
     this.#segments.length = 0;
     this.#index.length = 0;
@@ -85,6 +93,7 @@ export class FileTable {
   }
 
   #addSegment(rowBytes: number): void {
+    if (this.#segments.length % COLLECT_SEGMENTS === COLLECT_SEGMENTS - 1) Bun.gc(true);
     const listed = Math.max(1, Math.ceil(rowBytes / SEGMENT_BYTES));
     const bytes = new Uint8Array(listed * SEGMENT_BYTES);
     const base = this.#segments.length * SEGMENT_BYTES;
