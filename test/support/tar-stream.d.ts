@@ -1,4 +1,4 @@
-/** The part of tar-stream that tests use; the package brings no types. */
+/** The part of tar-stream that tests and the demo use; the package brings no types. */
 declare module "tar-stream" {
   export interface Headers {
     readonly name: string;
@@ -18,9 +18,29 @@ declare module "tar-stream" {
   }
 
   export interface Pack extends AsyncIterable<Uint8Array> {
-    entry(headers: Headers, content: string | Uint8Array): unknown;
+    /** `done` is called when there is room for the next entry. */
+    entry(
+      headers: Headers,
+      content: string | Uint8Array,
+      done?: (error: Error | null) => void,
+    ): unknown;
     finalize(): void;
+    destroy(error: Error): void;
+  }
+
+  /** An entry read: a header, and the content as a stream that must be read to its end. */
+  export interface Entry extends AsyncIterable<Uint8Array> {
+    readonly header: Headers;
+  }
+
+  /** A stream that takes a tar and gives its entries. */
+  export interface Extract extends AsyncIterable<Entry> {
+    write(chunk: Uint8Array): boolean;
+    end(): void;
+    once(event: "drain" | "close", listener: () => void): unknown;
+    destroy(error: Error): void;
   }
 
   export function pack(): Pack;
+  export function extract(): Extract;
 }

@@ -1,0 +1,294 @@
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { mapConcurrent } from "../src/async/map-concurrent.ts";
+import { formatByteSize } from "../src/cli/byte-size.ts";
+import { SociError } from "../src/errors.ts";
+import type { Descriptor } from "../src/oci/descriptor.ts";
+import { openImageSource, openRegistryClient } from "../src/oci/open-image-source.ts";
+import { parseReference, type Reference, type TagName } from "../src/oci/reference.ts";
+import { LatencyProxy } from "../test/support/latency-proxy.ts";
+import { type Candidate, type Choice, chooseFiles } from "./demo-choice.ts";
+import { copyImage, type UnpackedFile, unpackLayer, visibleFiles } from "./demo-copy.ts";
+import { filesOf, type HostFile, makeHostImage, pushHostImage, sizeOf } from "./demo-image.ts";
+import { DemoOutput, seconds } from "./demo-output.ts";
+import { findProgram, type Program, runProgram } from "./demo-program.ts";
+import { startRegistry } from "./demo-registry.ts";
+
+export interface DemonstrateOptions {
+  /** As sociable names images; undefined: one is made. */
+  readonly image: string | undefined;
+  /** For everything that is written. */
+  readonly directory: string;
+  /** What is opened goes here, and is closed by the caller. */
+  readonly cleanup: AsyncDisposableStack;
+  readonly signal: AbortSignal;
+}
+
+const DELAY_MS = 20;
+const MBIT_PER_SECOND = 200;
+const REPOSITORY = "demo/app";
+const TAG = "latest" as TagName;
+/** Layers that a plain client downloads at once, as Docker and containerd do. */
+const PLAIN_DOWNLOADS = 3;
+/** Of `sociable create`: smaller layers get no zTOC. */
+const DEFAULT_MIN_LAYER_SIZE = 10 * 1024 * 1024;
+
+/** A file to read, and what it must be. */
+interface Specimen {
+  readonly choice: Choice<Candidate>;
+  isRight(bytes: Uint8Array): Promise<boolean>;
+}
+
+/** What one way of getting at files has cost. */
+interface Cost {
+  readonly ms: number;
+  readonly requests: number;
+  readonly bytes: number;
+}
+
+/** The whole demo, told on standard output. */
+export async function demonstrate(options: DemonstrateOptions): Promise<void> {
+  const { directory, cleanup, signal } = options;
+  const output = new DemoOutput();
+  output.title("sociable: read files of an image in a registry without pulling it");
+
+  const { program, near, far } = await output.step("Start a registry", async () => {
+    const found = await findProgram(signal);
+    const started = cleanup.use(await startRegistry(directory));
+    const proxy = cleanup.use(
+      await LatencyProxy.start({
+        target: started.host,
+        delayMs: DELAY_MS,
+        bytesPerSecond: (MBIT_PER_SECOND * 1_000_000) / 8,
+      }),
+    );
+    output.line(`program:  ${found.kind}`);
+    output.line(`registry: ${started.kind}`);
+    output.line(`near:     ${started.host}, straight to it, for whoever builds and indexes images`);
+    output.line(
+      `far:      ${proxy.host}, through a proxy: ${DELAY_MS} ms a request, ${MBIT_PER_SECOND} Mbit/s in all`,
+    );
+    return {
+      program: found,
+      near: `${started.host}/${REPOSITORY}:${TAG}`,
+      far: `${proxy.host}/${REPOSITORY}:${TAG}`,
+    };
+  });
+  signal.throwIfAborted();
+
+  const stage: Stage = { ...options, output, program, near };
+  const { layers, specimens } =
+    options.image === undefined
+      ? await stageHostImage(stage)
+      : await stageCopy(stage, options.image);
+
+  await indexAndPush(stage, layers);
+  const { full, lazy } = await compare(stage, { far, layers, specimens });
+  report(output, { full, lazy, specimens });
+}
+
+interface Stage extends DemonstrateOptions {
+  readonly output: DemoOutput;
+  readonly program: Program;
+  readonly near: string;
+}
+
+interface Staged {
+  readonly layers: readonly Descriptor[];
+  readonly specimens: readonly Specimen[];
+}
+
+async function stageHostImage(stage: Stage): Promise<Staged> {
+  const { output, directory, near, signal } = stage;
+  const layers = await output.step("Make an image of this machine's files", async () => {
+    const made = await makeHostImage({ directory, output, signal });
+    output.line(`${made.length} layers, ${formatByteSize(sizeOf(made))}; the last removes 3 files`);
+    return made;
+  });
+  await output.step(`Push it to ${near}`, () =>
+    pushHostImage(layers, { client: openRegistryClient(parseReference(near)), tag: TAG, signal }),
+  );
+  const specimens = chooseFiles(filesOf(layers)).map((choice) => ({
+    choice,
+    isRight: (bytes: Uint8Array) => isSameFile(choice.file, bytes),
+  }));
+  return { layers: layers.map(({ descriptor }) => descriptor), specimens };
+}
+
+async function isSameFile({ hostPath }: HostFile, bytes: Uint8Array): Promise<boolean> {
+  return (await readFile(hostPath)).equals(bytes);
+}
+
+async function stageCopy(stage: Stage, image: string): Promise<Staged> {
+  const { output, near, signal } = stage;
+  const client = openRegistryClient(parseReference(near));
+  const layers = await output.step(`Copy ${image} to ${near}`, async () => {
+    await using source = await openImageSource(image, { signal });
+    const copied = await copyImage(source, { client, tag: TAG, signal });
+    output.line(`${copied.length} layers, ${formatByteSize(bytesOf(copied))}`);
+    return copied;
+  });
+  const files = await output.step("Look into it with another tar reader", async () => {
+    const found: UnpackedFile[] = [];
+    for (const [layer, descriptor] of layers.entries()) {
+      const { mediaType } = descriptor;
+      const blob = client.getBlob(descriptor, { signal });
+      for (const file of await unpackLayer(blob, { mediaType, layer })) found.push(file);
+    }
+    output.line(`${found.length} regular files`);
+    return found;
+  });
+  const { stdout } = await sociable(stage, "look", ["ls", "-R", "--json", near]);
+  const visible = visibleFiles(files, Buffer.from(stdout).toString());
+  const specimens = chooseFiles(visible).map((choice) => ({
+    choice,
+    isRight: async (bytes: Uint8Array) =>
+      `sha256:${createHash("sha256").update(bytes).digest("hex")}` === choice.file.digest,
+  }));
+  return { layers, specimens };
+}
+
+/** Runs sociable with its state in a directory of that name. */
+async function sociable(
+  { directory, program, signal }: Stage,
+  root: string,
+  [command = "", ...rest]: readonly string[],
+  { showProgress = false }: { readonly showProgress?: boolean } = {},
+) {
+  const argv = [...program.argv, command, "--root", join(directory, root), ...rest];
+  return await runProgram(argv, { signal, showProgress });
+}
+
+async function indexAndPush(stage: Stage, layers: readonly Descriptor[]): Promise<void> {
+  const { output, near } = stage;
+  const isSmall = layers.every(({ size }) => size < DEFAULT_MIN_LAYER_SIZE);
+  const flags = isSmall ? ["--min-layer-size", "0"] : [];
+  const show = (stdout: Uint8Array): void => {
+    for (const line of Buffer.from(stdout).toString().trim().split("\n")) output.line(short(line));
+  };
+  await output.step("Build its SOCI index", async () => {
+    output.command(["sociable", "create", ...flags, near]);
+    const argv = ["create", ...flags, near];
+    show((await sociable(stage, "builder", argv, { showProgress: true })).stdout);
+  });
+  await output.step("Push the index; the image stays as it is", async () => {
+    output.command(["sociable", "push", near]);
+    show((await sociable(stage, "builder", ["push", near])).stdout);
+  });
+}
+
+async function compare(
+  stage: Stage,
+  {
+    far,
+    layers,
+    specimens,
+  }: Staged & {
+    readonly far: string;
+  },
+): Promise<{ readonly full: Cost; readonly lazy: readonly Cost[] }> {
+  const { output, signal } = stage;
+  const full = await output.step("Download the image in full, from afar", async () => {
+    const cost = await download(parseReference(far), layers, signal);
+    output.line(
+      `manifest and ${layers.length} layers, ${PLAIN_DOWNLOADS} at once, digests verified; not unpacked`,
+    );
+    return cost;
+  });
+  const lazy = await output.step(
+    `Read ${specimens.length} files lazily, from afar, each with a new root: nothing is known here`,
+    async () => {
+      const costs: Cost[] = [];
+      for (const [i, { choice, isRight }] of specimens.entries()) {
+        const { path } = choice.file;
+        output.command(["sociable", "cat", "--stats", far, path]);
+        const argv = ["cat", "--stats", far, path];
+        const { stdout, stderr, ms } = await sociable(stage, `reader-${i}`, argv);
+        if (!(await isRight(stdout))) {
+          throw new SociError("data-loss", `Cannot use "${path}": it is not the original`);
+        }
+        output.line(`${formatByteSize(stdout.length)}, byte for byte the original`);
+        costs.push({ ms, ...statsOf(stderr) });
+      }
+      return costs;
+    },
+  );
+  return { full, lazy };
+}
+
+/** What a client does that knows nothing of SOCI. */
+async function download(
+  reference: Reference,
+  layers: readonly Descriptor[],
+  signal: AbortSignal,
+): Promise<Cost> {
+  const started = performance.now();
+  const client = openRegistryClient(reference);
+  await client.getManifest(reference.tag ?? TAG, { signal });
+  await mapConcurrent(
+    layers,
+    async (layer, inner) => {
+      // The last chunk comes when the digest is right; nothing is kept.
+      for await (const _chunk of client.getBlob(layer, { signal: inner }));
+    },
+    { limit: PLAIN_DOWNLOADS, signal },
+  );
+  return { ms: performance.now() - started, ...client.stats };
+}
+
+/** What --stats printed. */
+function statsOf(stderr: string): { readonly requests: number; readonly bytes: number } {
+  const requests = /^requests: (\d+)$/m.exec(stderr)?.[1];
+  const bytes = /^bytes fetched: (\d+)$/m.exec(stderr)?.[1];
+  if (requests === undefined || bytes === undefined) {
+    throw new SociError("internal", `Cannot read what --stats printed: ${stderr}`);
+  }
+  return { requests: Number(requests), bytes: Number(bytes) };
+}
+
+function report(
+  output: DemoOutput,
+  {
+    full,
+    lazy,
+    specimens,
+  }: {
+    readonly full: Cost;
+    readonly lazy: readonly Cost[];
+    readonly specimens: readonly Specimen[];
+  },
+): void {
+  output.title(`Over ${DELAY_MS} ms a request and ${MBIT_PER_SECOND} Mbit/s`);
+  const row = (title: string, { ms, requests, bytes }: Cost): string[] => [
+    title,
+    seconds(ms),
+    String(requests),
+    formatByteSize(bytes),
+    `${((bytes / full.bytes) * 100).toFixed(1)} %`,
+    `${(full.ms / ms).toFixed(1)}x`,
+  ];
+  output.table(
+    ["", "seconds", "requests", "bytes", "of the image", "faster"],
+    [
+      row("full download", full),
+      ...specimens.map(({ choice: { label, file } }, i) =>
+        row(
+          `lazy: ${label} file, ${formatByteSize(file.size)}`,
+          lazy[i] ?? { ms: 0, requests: 0, bytes: 0 },
+        ),
+      ),
+    ],
+  );
+}
+
+function bytesOf(layers: readonly Descriptor[]): number {
+  return layers.reduce((sum, { size }) => sum + size, 0);
+}
+
+/** Digests as people tell them apart. */
+function short(line: string): string {
+  return line
+    .replace(/(sha256:[0-9a-f]{12})[0-9a-f]{52}/g, "$1…")
+    .replace(/ \(application\/[^)]*\)/, "");
+}
