@@ -24,6 +24,18 @@ export interface GoldenRow {
   readonly error?: string;
   readonly loadError?: string;
   readonly spanManagerError?: string;
+  readonly extract?: readonly GoldenExtract[];
+}
+
+/** A file that the reference read through the zTOC. */
+export interface GoldenExtract {
+  readonly name?: string;
+  readonly nameBase64?: string;
+  readonly size?: number;
+  readonly sha256?: string;
+  readonly error?: string;
+  /** The reference gave other bytes than the tar holds. */
+  readonly differsFromTar?: boolean;
 }
 
 const FOLDER = new URL("../fixtures/golden/", import.meta.url);
