@@ -23,7 +23,7 @@ const ZLIB_TRAILER_BYTES = 4;
  * Decodes a file of one or more gzip (or zlib) members as zlib with windowBits 47 does, over any
  * InflateEngine: headers and trailers are checked, offsets go on over members. The caller gives a
  * chunk when run() says `input`, and may reuse that chunk's memory when it says so again.
- * Damaged, truncated data and trailing garbage throw `data-loss`.
+ * Damaged, truncated data and trailing garbage throw `data-loss`, also from each further run().
  */
 export class GzipDecoder {
   readonly #engine: InflateEngine;
@@ -44,6 +44,7 @@ export class GzipDecoder {
   #members = 0;
   #bodyEnded = false;
   #output: Uint8Array = NOTHING;
+  #failure: { readonly error: unknown } | undefined;
 
   /** Begins at the start of a file, or at a checkpoint. The engine is this decoder's until it is done. */
   constructor(engine: InflateEngine, checkpoint?: DecoderCheckpoint) {
@@ -99,9 +100,17 @@ export class GzipDecoder {
    */
   run(stopAfter = Number.POSITIVE_INFINITY): InflateStop {
     this.#output = NOTHING;
-    for (;;) {
-      const stop = this.#step(stopAfter);
-      if (stop !== undefined) return stop;
+    if (this.#failure !== undefined) throw this.#failure.error;
+    try {
+      for (;;) {
+        const stop = this.#step(stopAfter);
+        if (stop !== undefined) return stop;
+      }
+    } catch (error) {
+      // What follows damage is no data: the engine's state is not sound any more.
+      this.#failure = { error };
+      this.#output = NOTHING;
+      throw error;
     }
   }
 
