@@ -94,9 +94,13 @@ export function inflateEngineSuite(
       },
     );
 
-    test("start() begins at every boundary with its window and bits", () => {
+    test("start() begins at a boundary with its window and bits", () => {
       const engine = make();
-      for (const { in: start, out, bits, window } of decodeRaw(engine, packed).boundaries) {
+      const { boundaries } = decodeRaw(engine, packed);
+      // Some strategies make hundreds of blocks: a dozen of them, the last one too.
+      const step = Math.ceil(boundaries.length / 12);
+      const some = boundaries.toReversed().filter((_, i) => i % step === 0);
+      for (const { in: start, out, bits, window } of some) {
         const partialByte = packed[start - 1] ?? 0;
         const { bytes } = decodeRaw(engine, packed.subarray(start), {
           start: { bits, window, partialByte },
