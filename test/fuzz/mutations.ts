@@ -37,7 +37,10 @@ export function mutationsOf(seeds: readonly Uint8Array[], most = 6): fc.Arbitrar
   const seed = fc.constantFrom(...seeds);
   return fc
     .tuple(seed, fc.array(mutationWith(seed), { maxLength: most }))
-    .map(([bytes, mutations]) => mutations.reduce((now, mutate) => mutate(now), bytes));
+    .map(([bytes, mutations]) =>
+      // A copy that is no Buffer: slice() of those shares memory, and seeds must stay as they are.
+      mutations.reduce((now, mutate) => new Uint8Array(mutate(now)), new Uint8Array(bytes)),
+    );
 }
 
 function mutationWith(seed: fc.Arbitrary<Uint8Array>): fc.Arbitrary<Mutation> {
