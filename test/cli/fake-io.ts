@@ -4,7 +4,7 @@ import type { CommandGroup } from "../../src/cli/registry-entry.ts";
 import type { CliServices } from "../../src/cli/cli-services.ts";
 
 export interface FakeIoOptions {
-  readonly stdin?: readonly Uint8Array[];
+  readonly stdin?: Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
   readonly stdoutIsTty?: boolean;
   readonly stderrIsTty?: boolean;
   readonly columns?: number;

@@ -38,7 +38,7 @@ export async function openLayerInput(
       [Symbol.asyncDispose]: async () => undefined,
     };
   }
-  const handle = await abortable(openForReading(resolve(cwd, path), path), signal);
+  const handle = await unlessAborted(openForReading(resolve(cwd, path), path), signal);
   await using cleanup = new AsyncDisposableStack();
   cleanup.defer(() => handle.close());
   const stats = await handle.stat();
@@ -56,6 +56,20 @@ export async function openLayerInput(
     chunks: () => (stats.isFile() ? readFile(handle) : readPipe(handle, signal)),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** Opening a named pipe waits until somebody writes to it. */
+async function unlessAborted(
+  opening: Promise<FileHandle>,
+  signal: AbortSignal,
+): Promise<FileHandle> {
+  try {
+    return await abortable(opening, signal);
+  } catch (error) {
+    // Where it opens after all, nobody wants it; where it fails, that is what is thrown here.
+    opening.then((late) => late.close()).catch(() => undefined);
+    throw error;
+  }
 }
 
 async function openForReading(path: string, name: string): Promise<FileHandle> {
