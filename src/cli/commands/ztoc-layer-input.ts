@@ -77,7 +77,9 @@ async function openForReading(path: string, name: string): Promise<FileHandle> {
     return await open(path, "r");
   } catch (cause) {
     if (isErrno(cause, "ENOENT", "ENOTDIR")) {
-      throw new SociError("not-found", `Cannot open "${name}": there is no such file`);
+      throw new SociError("not-found", `Cannot open "${name}": there is no such file`, {
+        cause,
+      });
     }
     throw new SociError("failed-precondition", `Cannot open "${name}"`, { cause });
   }

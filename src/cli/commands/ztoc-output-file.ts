@@ -102,6 +102,7 @@ async function checkDirectory(directory: string, path: string): Promise<void> {
       throw new SociError(
         "not-found",
         `Cannot write "${path}": there is no directory "${directory}"`,
+        { cause },
       );
     }
     throw new SociError("failed-precondition", `Cannot write "${path}"`, { cause });
