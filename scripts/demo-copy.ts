@@ -1,5 +1,5 @@
+import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
-import { Readable } from "node:stream";
 import { extract } from "tar-stream";
 import { mapConcurrent } from "../src/async/map-concurrent.ts";
 import type { Descriptor } from "../src/oci/descriptor.ts";
@@ -45,45 +45,23 @@ export async function unpackLayer(
   { mediaType, layer }: { readonly mediaType: string; readonly layer: number },
 ): Promise<UnpackedFile[]> {
   const tar = extract();
-  const feeding = feed(tar, decompressed(blob, mediaType));
   const files: UnpackedFile[] = [];
-  for await (const entry of tar) {
-    const digester = new Digester();
-    for await (const chunk of entry) digester.update(chunk);
-    if (entry.header.type !== "file") continue;
-    const path = `/${entry.header.name.replace(/^(?:\.?\/)+/, "")}`;
-    files.push({ path, size: digester.size, layer, digest: digester.digest() });
-  }
-  await feeding;
+  const read = async (): Promise<void> => {
+    for await (const entry of tar) {
+      const digester = new Digester();
+      for await (const chunk of entry) digester.update(chunk);
+      if (entry.header.type !== "file") continue;
+      const path = `/${entry.header.name.replace(/^(?:\.?\/)+/, "")}`;
+      files.push({ path, size: digester.size, layer, digest: digester.digest() });
+    }
+  };
+  await Promise.all([pipeline([blob, ...decompressors(mediaType), tar]), read()]);
   return files;
 }
 
-async function feed(
-  tar: ReturnType<typeof extract>,
-  chunks: AsyncIterable<Uint8Array>,
-): Promise<void> {
-  try {
-    for await (const chunk of chunks) {
-      if (tar.write(chunk)) continue;
-      await new Promise<void>((resolve) => {
-        tar.once("drain", resolve);
-        tar.once("close", resolve);
-      });
-    }
-    tar.end();
-  } catch (error) {
-    tar.destroy(error instanceof Error ? error : new Error(String(error)));
-    throw error;
-  }
-}
-
-function decompressed(
-  blob: AsyncIterable<Uint8Array>,
-  mediaType: string,
-): AsyncIterable<Uint8Array> {
-  if (mediaType.endsWith("gzip")) return Readable.from(blob).pipe(createGunzip());
-  if (mediaType.endsWith("zstd")) return Readable.from(blob).pipe(createZstdDecompress());
-  return blob;
+function decompressors(mediaType: string): NodeJS.ReadWriteStream[] {
+  if (mediaType.endsWith("gzip")) return [createGunzip()];
+  return mediaType.endsWith("zstd") ? [createZstdDecompress()] : [];
 }
 
 /** Those of `files` that the merged image shows as they are, by what `sociable ls -R --json` printed. */

@@ -70,7 +70,9 @@ async function packEntries(
       signal.throwIfAborted();
       const [header, content] = await headerAndContent(entry);
       const { promise, resolve, reject } = Promise.withResolvers<void>();
-      tar.entry(header, content, (error) => (error === null ? resolve() : reject(error)));
+      tar
+        .entry(header, content, (error) => (error === null ? resolve() : reject(error)))
+        .once("error", reject);
       await promise;
     }
     tar.finalize();

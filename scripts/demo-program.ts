@@ -5,8 +5,8 @@ import { BINARY, projectPath } from "./project.ts";
 /** How sociable is run. */
 export interface Program {
   readonly argv: readonly string[];
-  /** For people. */
-  readonly kind: string;
+  /** What it is, in lines for people. */
+  readonly kind: readonly string[];
 }
 
 /** What one run printed, and how long it took. */
@@ -29,12 +29,15 @@ export async function findProgram(signal: AbortSignal): Promise<Program> {
   }).catch((error: unknown) => error);
   signal.throwIfAborted();
   if (!(build instanceof Error) && existsSync(BINARY)) {
-    return { argv: [BINARY], kind: "dist/sociable, as npm run build makes it" };
+    return { argv: [BINARY], kind: ["dist/sociable, as npm run build makes it"] };
   }
   const reason = build instanceof Error ? build.message : "there is no dist/sociable";
   return {
     argv: [process.execPath, projectPath("src/main.ts")],
-    kind: `sociable from its sources, for the executable could not be built: ${reason}`,
+    kind: [
+      "sociable from its sources, for the executable could not be built:",
+      ...reason.trim().split("\n").slice(-2),
+    ],
   };
 }
 

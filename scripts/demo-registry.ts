@@ -7,8 +7,8 @@ import { TestRegistry } from "../test/support/registry.ts";
 export interface DemoRegistry extends AsyncDisposable {
   /** As names of images spell it. */
   readonly host: string;
-  /** What it is, for people. */
-  readonly kind: string;
+  /** What it is, in lines for people. */
+  readonly kind: readonly string[];
 }
 
 /** A registry on loopback that keeps everything in `directory`. */
@@ -20,14 +20,17 @@ export async function startRegistry(directory: string): Promise<DemoRegistry> {
     });
     return {
       host: registry.host,
-      kind: `docker-registry (${program}), which has no Referrers API: the fallback tag is used`,
+      kind: [`docker-registry (${program}); it has no Referrers API: the fallback tag is used`],
       [Symbol.asyncDispose]: () => registry[Symbol.asyncDispose](),
     };
   }
   const registry = TestRegistry.start({}, directoryBlobs(join(directory, "registry")));
   return {
     host: registry.host,
-    kind: "this project's own test registry, with the Referrers API (docker-registry is not installed; as root on Debian: apt-get install docker-registry)",
+    kind: [
+      "this project's own test registry, with the Referrers API",
+      "(docker-registry is not installed; as root on Debian: apt-get install docker-registry)",
+    ],
     [Symbol.asyncDispose]: () => registry[Symbol.asyncDispose](),
   };
 }

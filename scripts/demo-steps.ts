@@ -63,8 +63,8 @@ export async function demonstrate(options: DemonstrateOptions): Promise<void> {
         bytesPerSecond: (MBIT_PER_SECOND * 1_000_000) / 8,
       }),
     );
-    output.line(`program:  ${found.kind}`);
-    output.line(`registry: ${started.kind}`);
+    output.line(`program:  ${found.kind.join("\n             ")}`);
+    output.line(`registry: ${started.kind.join("\n             ")}`);
     output.line(`near:     ${started.host}, straight to it, for whoever builds and indexes images`);
     output.line(
       `far:      ${proxy.host}, through a proxy: ${DELAY_MS} ms a request, ${MBIT_PER_SECOND} Mbit/s in all`,

@@ -23,7 +23,7 @@ declare module "tar-stream" {
       headers: Headers,
       content: string | Uint8Array,
       done?: (error: Error | null) => void,
-    ): unknown;
+    ): { once(event: "error", listener: (error: Error) => void): unknown };
     finalize(): void;
     destroy(error: Error): void;
   }
@@ -34,12 +34,7 @@ declare module "tar-stream" {
   }
 
   /** A stream that takes a tar and gives its entries. */
-  export interface Extract extends AsyncIterable<Entry> {
-    write(chunk: Uint8Array): boolean;
-    end(): void;
-    once(event: "drain" | "close", listener: () => void): unknown;
-    destroy(error: Error): void;
-  }
+  export interface Extract extends NodeJS.WritableStream, AsyncIterable<Entry> {}
 
   export function pack(): Pack;
   export function extract(): Extract;
