@@ -25,6 +25,7 @@ export function* extractSpan(
   const want = range.uncompressedEnd - range.uncompressedStart;
   if (want <= 0) return;
   if (!(ztoc.zinfo instanceof GzipZinfo)) {
+    if (compressed.length < want) throw tooShort(span, compressed.length, want);
     yield compressed.subarray(0, want);
     return;
   }
@@ -39,13 +40,15 @@ export function* extractSpan(
     made += output.length;
     if (output.length > 0) yield output;
     if (made === want) return;
-    if (stop === "end") {
-      throw new SociError(
-        "data-loss",
-        `Cannot inflate span ${span}: it has ${made} bytes, want ${want}`,
-      );
-    }
+    if (stop === "end") throw tooShort(span, made, want);
   }
+}
+
+function tooShort(span: SpanId, size: number, want: number): SociError {
+  return new SociError(
+    "data-loss",
+    `Cannot read span ${span}: it has ${size} uncompressed bytes, want ${want}`,
+  );
 }
 
 function checkSpan(ztoc: Ztoc, span: SpanId, compressed: Uint8Array): void {

@@ -167,6 +167,14 @@ describe("extractSpan()", () => {
       files !== undefined,
   );
 
+  test("refuses the last span of a plain tar that is shorter than its zTOC says", () => {
+    const bytes = buildBytes(tar, { engine, algorithm: "uncompressed", spanSize: 100_000 });
+    const ztoc = { ...decodeZtoc(bytes), uncompressedArchiveSize: tar.length + 1 };
+    const last = ztoc.maxSpanId;
+    const chunks = extractSpan(ztoc, last, compressedOf({ ztoc, blob: tar }, last), engine);
+    expect(kindOf(() => chunks.next())).toBe("data-loss");
+  });
+
   test("gives the files that the reference reads through its zTOCs", () => {
     const counts = { right: 0 };
     const wrong: string[] = [];
