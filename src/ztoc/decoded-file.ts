@@ -86,6 +86,9 @@ export class DecodedFile implements FileMetadata {
   }
 }
 
+/** Memory of an xattr when they are all one table; an honest one has over 30 bytes of its own. */
+const XATTR_BYTES = 32;
+
 const TEXT_SLOTS = [
   FILE_METADATA.name,
   FILE_METADATA.type,
@@ -109,7 +112,7 @@ function checkFields(reader: FlatbufferReader, table: FlatTable): void {
   reader.int64(table, FILE_METADATA.devminor, "devminor");
   reader.charge(bytes);
   const vector = reader.vector(table, FILE_METADATA.xattrs, "xattrs");
-  reader.charge(vector.length * 4);
+  reader.charge(vector.length * XATTR_BYTES);
   for (let index = 0; index < vector.length; index++) {
     const xattr = reader.tableOf(vector, index, "xattr");
     reader.charge(
