@@ -6,7 +6,7 @@ import { crc32, inflateRawSync } from "node:zlib";
  */
 export function gunzipOracle(bytes: Uint8Array): Buffer | undefined {
   const parts: Buffer[] = [];
-  let rest = Buffer.from(bytes);
+  let rest: Buffer = Buffer.from(bytes);
   do {
     const member = readMember(rest);
     if (member === undefined) return undefined;

@@ -20,7 +20,7 @@ export function gzipMember(
     (extra === undefined ? 0 : 4) +
     (name === undefined ? 0 : 8) +
     (comment === undefined ? 0 : 16);
-  const parts = [Buffer.from([0x1f, 0x8b, 8, flags, 1, 2, 3, 4, 0, 3])];
+  const parts: Buffer[] = [Buffer.from([0x1f, 0x8b, 8, flags, 1, 2, 3, 4, 0, 3])];
   if (extra !== undefined) parts.push(uint16(extra.length), Buffer.from(extra));
   if (name !== undefined) parts.push(Buffer.from(`${name}\0`, "latin1"));
   if (comment !== undefined) parts.push(Buffer.from(`${comment}\0`, "latin1"));

@@ -1,6 +1,9 @@
 // Works through one hostile input in a process of its own, so that its peak of memory can be seen.
 // Usage: bun hostile-input.ts DECODER INPUT
+import { Builder } from "flatbuffers";
 import { isKind } from "../../src/errors.ts";
+import { decodeZtoc } from "../../src/ztoc/decode-ztoc.ts";
+import { COMPRESSION_INFO, FILE_METADATA, TOC, XATTR, ZTOC } from "../../src/ztoc/ztoc-schema.ts";
 import { TarScanner } from "../../src/tar/tar-scanner.ts";
 import { concat, entry, latin1, pax } from "../tar/tar-blocks.ts";
 
@@ -53,7 +56,59 @@ const TAR_SCANNER: Inputs = {
     ),
 };
 
-const DECODERS: Readonly<Record<string, Inputs>> = { "tar-scanner": TAR_SCANNER };
+/** A zTOC of about 16 MiB whose vectors point to one thing again and again. */
+function sharingZtoc(shared: "rows" | "xattrs" | "digests", count = 4 * MIB): Uint8Array {
+  const builder = new Builder(32 * MIB);
+  const vectorOf = (offset: number, times: number): number => {
+    builder.startVector(4, times, 4);
+    for (let left = times; left > 0; left--) builder.addOffset(offset);
+    return builder.endVector();
+  };
+  builder.startObject(XATTR.slots);
+  const xattrsAt = vectorOf(builder.endObject(), shared === "xattrs" ? count : 0);
+  builder.startObject(FILE_METADATA.slots);
+  builder.addFieldOffset(FILE_METADATA.xattrs, xattrsAt, 0);
+  const rowsAt = vectorOf(builder.endObject(), shared === "rows" ? count : 2);
+  builder.startObject(TOC.slots);
+  builder.addFieldOffset(TOC.metadata, rowsAt, 0);
+  const tocAt = builder.endObject();
+  const digestAt = builder.createString(`sha256:${"0".repeat(64)}`);
+  const digestsAt = vectorOf(digestAt, shared === "digests" ? count : 1);
+  builder.startVector(1, 12, 1);
+  for (let i = 0; i < 12; i++) builder.addInt8(0);
+  const checkpointsAt = builder.endVector();
+  const versionBytes = 16 * MIB - 4 * count;
+  builder.startVector(1, versionBytes, 1);
+  for (let i = 0; i < versionBytes; i++) builder.addInt8(0);
+  const versionAt = builder.endVector();
+  builder.startObject(COMPRESSION_INFO.slots);
+  builder.addFieldOffset(COMPRESSION_INFO.spanDigests, digestsAt, 0);
+  builder.addFieldOffset(COMPRESSION_INFO.checkpoints, checkpointsAt, 0);
+  const infoAt = builder.endObject();
+  builder.startObject(ZTOC.slots);
+  builder.addFieldOffset(ZTOC.version, versionAt, 0);
+  builder.addFieldOffset(ZTOC.toc, tocAt, 0);
+  builder.addFieldOffset(ZTOC.compressionInfo, infoAt, 0);
+  builder.finish(builder.endObject());
+  return builder.asUint8Array();
+}
+
+function decodeAndRead(bytes: Uint8Array): void {
+  for (const { xattrs } of decodeZtoc(bytes).files) xattrs.length;
+}
+
+const DECODE_ZTOC: Inputs = {
+  nothing: () => decodeAndRead(sharingZtoc("rows").subarray(0, 8)),
+  // As many as are let pass.
+  "shared-rows": () => decodeAndRead(sharingZtoc("rows", MIB)),
+  "shared-xattrs": () => decodeAndRead(sharingZtoc("xattrs", MIB)),
+  "shared-digests": () => decodeAndRead(sharingZtoc("digests")),
+};
+
+const DECODERS: Readonly<Record<string, Inputs>> = {
+  "tar-scanner": TAR_SCANNER,
+  ztoc: DECODE_ZTOC,
+};
 
 const [decoder = "", input = ""] = process.argv.slice(2);
 const work = DECODERS[decoder]?.[input];
