@@ -6,6 +6,7 @@ import { PROJECT_ROOT } from "../../scripts/project.ts";
 export interface HostFile {
   readonly path: string;
   readonly size: number;
+  readonly inode: string;
 }
 
 /** What a Debian image is made of; the last is there on a machine with little else. */
@@ -18,16 +19,22 @@ const DIRECTORIES = [
   join(PROJECT_ROOT, "node_modules"),
 ];
 
-/** Directories, links and readable files of this machine, in one order, until their sizes sum up to `bytes`. */
+/**
+ * Directories, links and readable files of this machine, in one order, until their sizes sum up to
+ * `bytes`. A file of several names comes once: tar would not store it twice.
+ */
 export async function hostFiles(bytes: number, signal: AbortSignal): Promise<readonly HostFile[]> {
   const files = new Map<string, HostFile>();
+  const inodes = new Set<string>();
   let total = 0;
   for (const directory of DIRECTORIES) {
     for await (const file of walk(directory)) {
       signal.throwIfAborted();
       if (total >= bytes) return [...files.values()];
-      if (!files.has(file.path)) total += file.size;
+      if (files.has(file.path) || inodes.has(file.inode)) continue;
       files.set(file.path, file);
+      inodes.add(file.inode);
+      total += file.size;
     }
   }
   return [...files.values()];
@@ -37,14 +44,12 @@ async function* walk(directory: string): AsyncGenerator<HostFile> {
   const entries = await readdir(directory, { withFileTypes: true }).catch(() => []);
   for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = join(directory, entry.name);
-    if (entry.isDirectory()) {
-      yield { path, size: 0 };
-      yield* walk(path);
-    } else if (entry.isSymbolicLink()) {
-      yield { path, size: 0 };
-    } else if (entry.isFile() && (await isReadable(path))) {
-      yield { path, size: (await lstat(path)).size };
-    }
+    const isWanted =
+      entry.isDirectory() || entry.isSymbolicLink() || (entry.isFile() && (await isReadable(path)));
+    if (!isWanted) continue;
+    const { dev, ino, size } = await lstat(path);
+    yield { path, size: entry.isFile() ? size : 0, inode: `${dev}:${ino}` };
+    if (entry.isDirectory()) yield* walk(path);
   }
 }
 

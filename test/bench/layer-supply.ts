@@ -91,8 +91,9 @@ export class LayerSupply {
       "--numeric-owner",
       "--no-recursion",
       "--null",
-      `--files-from=${list}`,
+      // tar's options hold for what comes after them.
       "--directory=/",
+      `--files-from=${list}`,
       "--use-compress-program=gzip -6",
       `--file=${path}`,
     ];
