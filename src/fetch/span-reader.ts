@@ -1,5 +1,5 @@
 import type { InflateEngine } from "../deflate/inflate-engine.ts";
-import { isKind } from "../errors.ts";
+import { isKind, SociError } from "../errors.ts";
 import type { Logger } from "../observability/log.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { ImageSource } from "../oci/image-source.ts";
@@ -98,21 +98,19 @@ export class SpanReader implements AsyncDisposable {
 
   async *#extract(layer: number, span: SpanId): AsyncGenerator<Uint8Array, void> {
     const { ztoc, descriptor } = this.#layer(layer);
-    for (let attempt = 0; ; attempt++) {
-      const compressed = await this.#compressed(layer, span, attempt);
+    for (let refetches = 0; ; refetches++) {
+      const compressed = await this.#compressed(layer, span);
       const chunks = extractSpan(ztoc, span, compressed, this.#engine);
       let first: IteratorResult<Uint8Array, void>;
       try {
         // The digest is checked before the first chunk: after it the bytes are known to be right.
         first = chunks.next();
       } catch (error) {
-        if (!isKind(error, "data-loss") || attempt === REFETCHES) throw error;
-        this.#log.warn("span refetched", {
-          layer: descriptor.digest,
-          span,
-          source: this.#source.name,
-          reason: error.message,
-        });
+        if (!isKind(error, "data-loss")) throw error;
+        const where = { layer: descriptor.digest, span, source: this.#source.name };
+        if (refetches === REFETCHES) throw stillWrong(where, error);
+        this.#log.warn("span refetched", { ...where, reason: error.message });
+        this.#refetch(layer, span);
         continue;
       }
       if (first.done !== true) yield first.value;
@@ -121,18 +119,18 @@ export class SpanReader implements AsyncDisposable {
     }
   }
 
-  async #compressed(layer: number, span: SpanId, attempt: number): Promise<Uint8Array> {
+  async #compressed(layer: number, span: SpanId): Promise<Uint8Array> {
+    this.#startFetches(this.#fetchIndexOf(layer, span));
     const planned = this.#spans.get(keyOf(layer, span));
-    if (planned !== undefined && attempt === 0) {
-      this.#startFetches(this.#fetchIndexOf(layer, span));
-      return await planned;
-    }
+    if (planned === undefined) throw new Error(`span ${span} of layer ${layer} is not planned`);
+    return await planned;
+  }
+
+  /** Asks for a span again, in the place of what came first: for this reader and for later ones. */
+  #refetch(layer: number, span: SpanId): void {
     const { ztoc } = this.#layer(layer);
     const { compressedStart, compressedEnd } = ztoc.zinfo.rangeOf(span, ztoc);
-    const fetch = { layer, firstSpan: span, lastSpan: span, compressedStart, compressedEnd };
-    const bytes = Promise.withResolvers<Uint8Array>();
-    await this.#fetch(fetch, new Map([[span, bytes]]));
-    return await bytes.promise;
+    this.#start({ layer, firstSpan: span, lastSpan: span, compressedStart, compressedEnd });
   }
 
   #fetchIndexOf(layer: number, span: SpanId): number {
@@ -152,16 +150,20 @@ export class SpanReader implements AsyncDisposable {
       if (fetch === undefined) return;
       if (this.#started > reading) ahead += sizeOf(fetch);
       if (ahead > BYTES_AHEAD && this.#started > reading) return;
-      const parts = new Map<SpanId, PromiseWithResolvers<Uint8Array>>();
-      for (let span = fetch.firstSpan; span <= fetch.lastSpan; span++) {
-        const part = Promise.withResolvers<Uint8Array>();
-        // Whoever reads the span sees its failure; unread spans fail silently with the reader.
-        part.promise.catch(() => undefined);
-        parts.set(span, part);
-        this.#spans.set(keyOf(fetch.layer, span), part.promise);
-      }
-      this.#running.push(this.#fetch(fetch, parts).catch(() => undefined));
+      this.#start(fetch);
     }
+  }
+
+  #start(fetch: PlannedFetch): void {
+    const parts = new Map<SpanId, PromiseWithResolvers<Uint8Array>>();
+    for (let span = fetch.firstSpan; span <= fetch.lastSpan; span++) {
+      const part = Promise.withResolvers<Uint8Array>();
+      // Whoever reads the span sees its failure; unread spans fail silently with the reader.
+      part.promise.catch(() => undefined);
+      parts.set(span, part);
+      this.#spans.set(keyOf(fetch.layer, span), part.promise);
+    }
+    this.#running.push(this.#fetch(fetch, parts).catch(() => undefined));
   }
 
   /** Brings one range and settles each span's promise as soon as its last byte is there. */
@@ -226,6 +228,21 @@ export class SpanReader implements AsyncDisposable {
 
 function sizeOf({ compressedStart, compressedEnd }: PlannedFetch): number {
   return compressedEnd - compressedStart;
+}
+
+function stillWrong(
+  {
+    layer,
+    span,
+    source,
+  }: { readonly layer: string; readonly span: SpanId; readonly source: string },
+  cause: SociError,
+): SociError {
+  return new SociError(
+    "data-loss",
+    `Cannot read span ${span} of layer ${layer} of "${source}": its bytes are wrong each of ${REFETCHES + 1} times`,
+    { cause, hint: "The registry, or something before it, serves damaged bytes" },
+  );
 }
 
 function keyOf(layer: number, span: SpanId): string {
