@@ -404,17 +404,16 @@ function decodeCodes(inEnd: usize, outEnd: usize, history: usize): i32 {
 
     const end: usize = op + length;
     if (distance >= 16) {
+      // Two vectors at once whatever the length: a branch at 16 would be mispredicted more often.
       v128.store(op, v128.load(from));
-      if (length > 16) {
-        v128.store(op, v128.load(from, 16), 16);
-        op += 32;
-        from += 32;
-        while (op < end) {
-          v128.store(op, v128.load(from));
-          v128.store(op, v128.load(from, 16), 16);
+      v128.store(op, v128.load(from, 16), 16);
+      if (length > 32) {
+        do {
           op += 32;
           from += 32;
-        }
+          v128.store(op, v128.load(from));
+          v128.store(op, v128.load(from, 16), 16);
+        } while (op + 32 < end);
       }
     } else {
       const pattern = i8x16.swizzle(v128.load(from), v128.load(REPEAT_MASKS + (<usize>distance << 4)));
