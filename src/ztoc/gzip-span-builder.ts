@@ -4,6 +4,7 @@ import type { InflateEngine } from "../deflate/inflate-engine.ts";
 import { SociError } from "../errors.ts";
 import { SpanDigester } from "./span-digester.ts";
 import type { BuiltSpans, OutputHandler, SpanBuilder } from "./span-builder.ts";
+import { MAX_FLATBUFFER_BYTES } from "./flatbuffer-writer.ts";
 import { CHECKPOINT_BYTES, encodeCheckpoint, encodeGzipZinfoHeader } from "./gzip-zinfo.ts";
 
 export interface GzipSpanBuilderOptions {
@@ -15,6 +16,9 @@ export interface GzipSpanBuilderOptions {
   /** Whether a member header that only zlib takes is still an error: Go reads up to the tar's end. */
   readonly goReads: () => boolean;
 }
+
+/** No reader uses a zTOC with more than one; the reference writes them, and so do we up to here. */
+const MAX_EMPTY_SPANS = 1024;
 
 /** Spans of a gzip layer: checkpoints where zran's rule puts them, in one pass with inflate. */
 export class GzipSpanBuilder implements SpanBuilder {
@@ -78,6 +82,7 @@ export class GzipSpanBuilder implements SpanBuilder {
   #considerCheckpoint(): void {
     const { totalIn, totalOut, bits } = this.#decoder;
     if (totalOut !== 0 && totalOut - this.#lastOut <= this.#spanSize) return;
+    this.#refuseTooMany(totalOut);
     if (this.#count > 0 && totalOut === this.#lastOut) {
       this.#unusable ??= `span offsets are non-monotonic: spans ${this.#count - 1} and ${this.#count} both start at byte ${totalOut} of the tar`;
     }
@@ -86,6 +91,23 @@ export class GzipSpanBuilder implements SpanBuilder {
     this.#digester.cut(totalIn, totalIn - (bits > 0 ? 1 : 0));
     this.#lastOut = totalOut;
     this.#count++;
+  }
+
+  /** Before memory is taken: a checkpoint has 32 KiB, an empty block that makes one ten bits. */
+  #refuseTooMany(totalOut: number): void {
+    if (totalOut === 0 && this.#count >= MAX_EMPTY_SPANS) {
+      throw new SociError(
+        "unsupported",
+        `Cannot divide gzip layer into spans: more than ${MAX_EMPTY_SPANS} begin before its first byte of data`,
+      );
+    }
+    if (this.#checkpoints.size + CHECKPOINT_BYTES > MAX_FLATBUFFER_BYTES) {
+      throw new SociError(
+        "unsupported",
+        `Cannot divide gzip layer into spans: more than ${this.#count} checkpoints, which no zTOC holds`,
+        { hint: "Use a larger span size" },
+      );
+    }
   }
 
   #refuseWhatGoRefuses(): void {

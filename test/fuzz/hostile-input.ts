@@ -1,8 +1,11 @@
 // Works through one hostile input in a process of its own, so that its peak of memory can be seen.
 // Usage: bun hostile-input.ts DECODER INPUT
+import { gzipSync } from "node:zlib";
 import { Builder } from "flatbuffers";
+import { WasmEngine } from "../../src/deflate/wasm-engine.ts";
 import { isKind } from "../../src/errors.ts";
 import { decodeZtoc } from "../../src/ztoc/decode-ztoc.ts";
+import { ZtocBuilder } from "../../src/ztoc/ztoc-builder.ts";
 import { COMPRESSION_INFO, FILE_METADATA, TOC, XATTR, ZTOC } from "../../src/ztoc/ztoc-schema.ts";
 import { TarScanner } from "../../src/tar/tar-scanner.ts";
 import { concat, entry, latin1, pax } from "../tar/tar-blocks.ts";
@@ -105,9 +108,49 @@ const DECODE_ZTOC: Inputs = {
   "shared-digests": () => decodeAndRead(sharingZtoc("digests")),
 };
 
+/** `count` deflate blocks with nothing in them, ten bits each, in one member that has no end. */
+function emptyBlocks(count: number): Uint8Array {
+  // Four of them are five bytes: 1 << 1 (fixed codes), then seven zeros for the end of the block.
+  const four = [0x02, 0x08, 0x20, 0x80, 0x00];
+  const header = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
+  const body = new Uint8Array((count / 4) * 5);
+  for (let at = 0; at < body.length; at++) body[at] = four[at % 5] ?? 0;
+  return Buffer.concat([Uint8Array.from(header), body]);
+}
+
+function buildLayer(...parts: readonly Uint8Array[]): void {
+  const builder = new ZtocBuilder({ algorithm: "gzip", engine: () => new WasmEngine() });
+  for (const part of parts) {
+    for (let at = 0; at < part.length; at += 65_536) builder.push(part.subarray(at, at + 65_536));
+  }
+  builder.finish();
+}
+
+/** A header of a file with nothing in it, again and again. */
+function manyFiles(count: number): Uint8Array {
+  const header = entry({ name: "f" });
+  const tar = new Uint8Array(count * header.length);
+  for (let at = 0; at < tar.length; at += header.length) tar.set(header, at);
+  return gzipSync(tar);
+}
+
+const BUILDER: Inputs = {
+  nothing: () => buildLayer(gzipSync(new Uint8Array(1024))),
+  "empty-members": () =>
+    buildLayer(Buffer.concat(new Array<Buffer>(100_000).fill(gzipSync(new Uint8Array(0))))),
+  "empty-blocks": () => buildLayer(emptyBlocks(800_000)),
+  bomb: () => {
+    const zeros = gzipSync(new Uint8Array(256 * MIB));
+    const header = gzipSync(entry({ name: "zeros", size: 2 ** 30 }).subarray(0, 512));
+    buildLayer(header, zeros, zeros, zeros, zeros);
+  },
+  "many-files": () => buildLayer(manyFiles(300_000)),
+};
+
 const DECODERS: Readonly<Record<string, Inputs>> = {
   "tar-scanner": TAR_SCANNER,
   ztoc: DECODE_ZTOC,
+  builder: BUILDER,
 };
 
 const [decoder = "", input = ""] = process.argv.slice(2);
