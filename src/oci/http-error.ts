@@ -29,6 +29,8 @@ export class HttpError extends SociError {
   readonly origin: string;
   readonly status: number | undefined;
   readonly code: string | undefined;
+  /** What went wrong, or what the registry said, without method, URL and status. */
+  readonly reason: string | undefined;
   readonly challenge: string | undefined;
   readonly retryAfterMs: number | undefined;
   readonly temporary: boolean;
@@ -48,6 +50,7 @@ export class HttpError extends SociError {
     this.origin = url.origin;
     this.status = status;
     this.code = code;
+    this.reason = reason;
     this.challenge = options.challenge;
     this.retryAfterMs = options.retryAfterMs;
     this.temporary = options.temporary ?? isTemporary(status);

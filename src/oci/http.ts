@@ -2,6 +2,7 @@ import { delay } from "../async/delay.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
 import { SociError } from "../errors.ts";
 import { type Logger, NO_LOG } from "../observability/log.ts";
+import { FetchSessions } from "./fetch-sessions.ts";
 import { HttpError } from "./http-error.ts";
 import { readErrorBody } from "./http-error-body.ts";
 import { HttpResponse } from "./http-response.ts";
@@ -9,6 +10,7 @@ import { IdleWatch } from "./idle-watch.ts";
 import type { SourceStats } from "./image-source.ts";
 import { redactUrl } from "./redact-url.ts";
 import { DEFAULT_RETRY, parseRetryAfter, type RetryPolicy, retryWaitMs } from "./retry.ts";
+import type { TlsSettings } from "./tls-settings.ts";
 
 export type HttpMethod = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
 
@@ -27,6 +29,10 @@ export interface HttpRequest extends WaitOptions {
   readonly body?: HttpBody;
   /** Whether a temporary failure is tried again. */
   readonly retry?: boolean;
+  /** Give the same object with every request to a host: connections are kept by it. */
+  readonly tls?: TlsSettings | undefined;
+  /** 0 for a body that nobody else may see: it would be sent again to wherever a redirect leads. */
+  readonly maxRedirects?: number;
 }
 
 export interface HttpClientOptions {
@@ -36,9 +42,13 @@ export interface HttpClientOptions {
   readonly maxRedirects?: number;
   /** Longest silence of a server: before its answer, and between two pieces of it. */
   readonly idleTimeoutMs?: number;
+  /** The proxy for a URL; `undefined` for none. The environment is not looked at. */
+  readonly proxyFor?: ((url: URL) => URL | undefined) | undefined;
 }
 
 const MAX_ERROR_BODY = 64 * 1024;
+// What another host than the one asked may see of a request: all other headers may be secret.
+const HARMLESS_HEADERS = ["accept", "accept-encoding", "content-type", "range", "user-agent"];
 const TLS_TRUST = /CERT|SELF_SIGNED|UNABLE_TO_(?:VERIFY|GET_ISSUER)|ERR_TLS/;
 
 /**
@@ -52,6 +62,8 @@ export class HttpClient {
   readonly #retry: RetryPolicy;
   readonly #maxRedirects: number;
   readonly #idleTimeoutMs: number;
+  readonly #proxyFor: (url: URL) => URL | undefined;
+  readonly #sessions = new FetchSessions();
   #requests = 0;
   #bytes = 0;
 
@@ -61,12 +73,14 @@ export class HttpClient {
     retry = DEFAULT_RETRY,
     maxRedirects = 10,
     idleTimeoutMs = 60_000,
+    proxyFor = () => undefined,
   }: HttpClientOptions = {}) {
     this.#log = log;
     this.#userAgent = userAgent;
     this.#retry = retry;
     this.#maxRedirects = maxRedirects;
     this.#idleTimeoutMs = idleTimeoutMs;
+    this.#proxyFor = proxyFor;
   }
 
   /** Requests sent, redirects and retries counted, and bytes of bodies received. */
@@ -100,21 +114,23 @@ export class HttpClient {
   }
 
   async #follow(request: HttpRequest): Promise<HttpResponse> {
-    let { url } = request;
-    let headers = request.headers ?? {};
+    let { url, headers = {}, tls } = request;
+    const { maxRedirects = this.#maxRedirects } = request;
     for (let redirects = 0; ; redirects++) {
-      const response = await this.#attempt({ ...request, url, headers });
+      const response = await this.#attempt({ ...request, url, headers, tls });
       if (response.status < 300) {
         return response;
       }
       await response[Symbol.asyncDispose]();
-      if (redirects >= this.#maxRedirects) {
-        throw fail(request, url, `more than ${this.#maxRedirects} redirects`);
+      if (redirects >= maxRedirects) {
+        throw fail(request, url, `more than ${maxRedirects} redirects`);
       }
       const next = this.#redirectTarget(request, url, response);
       if (next.origin !== url.origin) {
-        const { authorization: _authorization, cookie: _cookie, ...rest } = headers;
-        headers = rest;
+        headers = Object.fromEntries(
+          Object.entries(headers).filter(([name]) => HARMLESS_HEADERS.includes(name)),
+        );
+        tls = tls === undefined ? undefined : this.#sessions.strangerOf(tls);
       }
       url = next;
     }
@@ -141,6 +157,7 @@ export class HttpClient {
   async #attempt(request: HttpRequest): Promise<HttpResponse> {
     const { method, url, headers, body, signal } = request;
     signal?.throwIfAborted();
+    const proxy = this.#proxyFor(url);
     const watch = new IdleWatch(this.#idleTimeoutMs);
     const started = performance.now();
     const sending = body === undefined ? undefined : new Sending(body, watch);
@@ -155,6 +172,8 @@ export class HttpClient {
           ...(body === undefined ? {} : { "content-length": String(body.size) }),
         },
         ...(sending === undefined ? {} : { body: sending.stream() }),
+        session: this.#sessions.get(request.tls),
+        proxy: proxy === undefined ? false : { url: proxy, respectNoProxy: false },
         redirect: "manual",
         decompress: false,
         signal: signal === undefined ? watch.signal : AbortSignal.any([signal, watch.signal]),
@@ -174,7 +193,14 @@ export class HttpClient {
     } catch (cause) {
       watch.stop();
       signal?.throwIfAborted();
-      throw sending?.failure?.error ?? asHttpError(request, cause, "no answer");
+      throw (
+        sending?.failure?.error ??
+        asHttpError(
+          request,
+          cause,
+          proxy === undefined ? "no answer" : `no answer through the proxy "${redactUrl(proxy)}"`,
+        )
+      );
     }
   }
 
@@ -299,7 +325,9 @@ function asHttpError(request: HttpRequest, cause: unknown, reason: string): Erro
   }
   const { method, url } = request;
   const code = errorCode(cause);
-  const said = cause instanceof Error ? (code ?? cause.message) : String(cause);
+  // What a proxy said stands in the message only; it holds no URL.
+  const isTold = code !== undefined && code !== "ERR_PROXY_TUNNEL";
+  const said = isTold ? code : cause instanceof Error ? cause.message : String(cause);
   if (TLS_TRUST.test(said)) {
     return new HttpError({
       method,

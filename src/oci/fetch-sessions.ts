@@ -1,0 +1,44 @@
+import { type TlsSettings, withoutIdentity } from "./tls-settings.ts";
+
+/**
+ * A pool of connections for each TLS settings object. Given with every request, a list of authorities
+ * would be hashed with every request: 400 kB of certificates, four times the cost of a small one.
+ */
+export class FetchSessions {
+  readonly #sessions = new WeakMap<TlsSettings, Bun.FetchSession>();
+  readonly #strangers = new WeakMap<TlsSettings, TlsSettings>();
+
+  /** The pool of these settings; `undefined`, the common one, without any. */
+  get(settings: TlsSettings | undefined): Bun.FetchSession | undefined {
+    if (settings === undefined) {
+      return undefined;
+    }
+    let session = this.#sessions.get(settings);
+    if (session === undefined) {
+      session = new Bun.FetchSession({ tls: tlsOptions(settings) });
+      this.#sessions.set(settings, session);
+    }
+    return session;
+  }
+
+  /** The same trust without our own identity: for hosts that a redirect leads to. */
+  strangerOf(settings: TlsSettings): TlsSettings {
+    if (settings.client === undefined) {
+      return settings;
+    }
+    let stranger = this.#strangers.get(settings);
+    if (stranger === undefined) {
+      stranger = withoutIdentity(settings);
+      this.#strangers.set(settings, stranger);
+    }
+    return stranger;
+  }
+}
+
+function tlsOptions({ ca, client, skipVerify = false }: TlsSettings): Bun.TLSOptions {
+  return {
+    ...(ca === undefined ? {} : { ca: [...ca] }),
+    ...client,
+    rejectUnauthorized: !skipVerify,
+  };
+}
