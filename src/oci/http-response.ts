@@ -2,36 +2,44 @@ import { gunzipSync } from "node:zlib";
 import { SociError } from "../errors.ts";
 import { redactUrl } from "./redact-url.ts";
 
+export interface HttpResponseOptions {
+  readonly url: URL;
+  readonly isRedirected: boolean;
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Breaks the body off unless disposed in time. */
+  readonly deadline: () => Disposable;
+  readonly release: () => Promise<void>;
+}
+
 /** A response without an error status. Read its body to the end or dispose it: else the connection stays taken. */
 export class HttpResponse implements AsyncDisposable {
   readonly status: number;
   readonly headers: Headers;
   /** Where it came from, after redirects. */
   readonly url: URL;
+  readonly isRedirected: boolean;
   /** The body as it came over the wire, once. @throws unavailable when the connection breaks */
   readonly body: AsyncIterable<Uint8Array>;
+  readonly #deadline: () => Disposable;
   readonly #release: () => Promise<void>;
 
   constructor(
     { status, headers }: Response,
-    {
-      url,
-      body,
-      release,
-    }: {
-      readonly url: URL;
-      readonly body: AsyncIterable<Uint8Array>;
-      readonly release: () => Promise<void>;
-    },
+    { url, isRedirected, body, deadline, release }: HttpResponseOptions,
   ) {
     this.status = status;
     this.headers = headers;
     this.url = url;
+    this.isRedirected = isRedirected;
     this.body = body;
+    this.#deadline = deadline;
     this.#release = release;
   }
 
-  /** The whole body, at most `maxBytes`, freed of its Content-Encoding. @throws data-loss when larger */
+  /**
+   * The whole body, at most `maxBytes`, freed of its Content-Encoding, within the deadline for
+   * documents. @throws data-loss when larger
+   */
   async bytes(maxBytes: number): Promise<Uint8Array> {
     const what = `body of "${redactUrl(this.url)}"`;
     const bytes = await this.#collect(maxBytes, what);
@@ -50,6 +58,7 @@ export class HttpResponse implements AsyncDisposable {
   }
 
   async #collect(maxBytes: number, what: string): Promise<Uint8Array> {
+    using _deadline = this.#deadline();
     const announced = Number(this.headers.get("content-length") ?? 0);
     const chunks: Uint8Array[] = [];
     let size = 0;

@@ -1,25 +1,19 @@
 import { delay } from "../async/delay.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
-import { SociError } from "../errors.ts";
 import { type Logger, NO_LOG } from "../observability/log.ts";
-import { FetchSessions } from "./fetch-sessions.ts";
+import { ConnectionLimits, type ConnectionPermit } from "./connection-limits.ts";
 import { HttpError } from "./http-error.ts";
 import { readErrorBody } from "./http-error-body.ts";
-import { HttpResponse } from "./http-response.ts";
+import { asHttpError, wrongAnswer } from "./http-failure.ts";
+import { receive } from "./http-receive.ts";
+import type { HttpResponse } from "./http-response.ts";
+import { type HttpBody, HttpSending } from "./http-sending.ts";
 import { IdleWatch } from "./idle-watch.ts";
 import type { SourceStats } from "./image-source.ts";
 import { redactUrl } from "./redact-url.ts";
 import { DEFAULT_RETRY, parseRetryAfter, type RetryPolicy, retryWaitMs } from "./retry.ts";
-import type { TlsSettings } from "./tls-settings.ts";
 
 export type HttpMethod = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
-
-/** A body that can be sent again: `open` is called once an attempt. */
-export interface HttpBody {
-  /** Bytes; exactly as many must come. */
-  readonly size: number;
-  readonly open: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
-}
 
 export interface HttpRequest extends WaitOptions {
   readonly method: HttpMethod;
@@ -29,10 +23,6 @@ export interface HttpRequest extends WaitOptions {
   readonly body?: HttpBody;
   /** Whether a temporary failure is tried again. */
   readonly retry?: boolean;
-  /** Give the same object with every request to a host: connections are kept by it. */
-  readonly tls?: TlsSettings | undefined;
-  /** 0 for a body that nobody else may see: it would be sent again to wherever a redirect leads. */
-  readonly maxRedirects?: number;
 }
 
 export interface HttpClientOptions {
@@ -40,16 +30,22 @@ export interface HttpClientOptions {
   readonly userAgent?: string;
   readonly retry?: RetryPolicy;
   readonly maxRedirects?: number;
-  /** Longest silence of a server: before its answer, and between two pieces of it. */
+  /** Longest silence of a server: until its answer has begun, and between two pieces of it. */
   readonly idleTimeoutMs?: number;
-  /** The proxy for a URL; `undefined` for none. The environment is not looked at. */
-  readonly proxyFor?: ((url: URL) => URL | undefined) | undefined;
+  /** Longest time for the whole of a manifest, token or list. */
+  readonly documentTimeoutMs?: number;
+  /** Most requests at once with one host. */
+  readonly maxConnections?: number;
 }
 
 const MAX_ERROR_BODY = 64 * 1024;
-// What another host than the one asked may see of a request: all other headers may be secret.
-const HARMLESS_HEADERS = ["accept", "accept-encoding", "content-type", "range", "user-agent"];
-const TLS_TRUST = /CERT|SELF_SIGNED|UNABLE_TO_(?:VERIFY|GET_ISSUER)|ERR_TLS/;
+// Small reads of a starting container come in crowds and cost a round trip each; a few hosts' CDNs
+// take hundreds. Large transfers bound themselves.
+const DEFAULT_CONNECTIONS = 64;
+// A registry may hash or move a whole blob before it answers.
+const PATIENCE_AFTER_BODY = 5;
+// All that another host may hear of a request that was for the one before it.
+const HARMLESS = new Set(["accept", "accept-encoding", "content-type", "content-range", "range"]);
 
 /**
  * The one way to the network. Bodies are never decoded behind our back, redirects are followed
@@ -62,8 +58,8 @@ export class HttpClient {
   readonly #retry: RetryPolicy;
   readonly #maxRedirects: number;
   readonly #idleTimeoutMs: number;
-  readonly #proxyFor: (url: URL) => URL | undefined;
-  readonly #sessions = new FetchSessions();
+  readonly #documentTimeoutMs: number;
+  readonly #limits: ConnectionLimits;
   #requests = 0;
   #bytes = 0;
 
@@ -72,15 +68,17 @@ export class HttpClient {
     userAgent = "sociable",
     retry = DEFAULT_RETRY,
     maxRedirects = 10,
-    idleTimeoutMs = 60_000,
-    proxyFor = () => undefined,
+    idleTimeoutMs = 30_000,
+    documentTimeoutMs = 120_000,
+    maxConnections = DEFAULT_CONNECTIONS,
   }: HttpClientOptions = {}) {
     this.#log = log;
     this.#userAgent = userAgent;
     this.#retry = retry;
     this.#maxRedirects = maxRedirects;
     this.#idleTimeoutMs = idleTimeoutMs;
-    this.#proxyFor = proxyFor;
+    this.#documentTimeoutMs = documentTimeoutMs;
+    this.#limits = new ConnectionLimits(maxConnections);
   }
 
   /** Requests sent, redirects and retries counted, and bytes of bodies received. */
@@ -95,6 +93,7 @@ export class HttpClient {
   /** Sends a request; any status but 2xx is an error. @throws HttpError, or the signal's reason */
   async request(request: HttpRequest): Promise<HttpResponse> {
     const { signal, retry = true } = request;
+    const started = performance.now();
     for (let retries = 0; ; retries++) {
       try {
         return await this.#follow(request);
@@ -103,7 +102,9 @@ export class HttpClient {
         if (!retry || !(error instanceof HttpError) || !error.temporary) {
           throw error;
         }
-        const waitMs = retryWaitMs(this.#retry, { retries, retryAfterMs: error.retryAfterMs });
+        const { retryAfterMs } = error;
+        const elapsedMs = performance.now() - started;
+        const waitMs = retryWaitMs(this.#retry, { retries, retryAfterMs, elapsedMs });
         if (waitMs === undefined) {
           throw error;
         }
@@ -114,56 +115,47 @@ export class HttpClient {
   }
 
   async #follow(request: HttpRequest): Promise<HttpResponse> {
-    let { url, headers = {}, tls } = request;
-    const { maxRedirects = this.#maxRedirects } = request;
+    let { url } = request;
+    let headers = request.headers ?? {};
     for (let redirects = 0; ; redirects++) {
-      const response = await this.#attempt({ ...request, url, headers, tls });
+      const response = await this.#attempt({ ...request, url, headers }, redirects > 0);
       if (response.status < 300) {
         return response;
       }
       await response[Symbol.asyncDispose]();
-      if (redirects >= maxRedirects) {
-        throw fail(request, url, `more than ${maxRedirects} redirects`);
+      if (redirects >= this.#maxRedirects) {
+        throw wrongAnswer({ ...request, url }, `more than ${this.#maxRedirects} redirects`);
       }
-      const next = this.#redirectTarget(request, url, response);
+      const next = redirectTarget({ ...request, url }, response);
       if (next.origin !== url.origin) {
         headers = Object.fromEntries(
-          Object.entries(headers).filter(([name]) => HARMLESS_HEADERS.includes(name)),
+          Object.entries(headers).filter(([name]) => HARMLESS.has(name)),
         );
-        tls = tls === undefined ? undefined : this.#sessions.strangerOf(tls);
       }
       url = next;
     }
   }
 
-  #redirectTarget(request: HttpRequest, from: URL, response: HttpResponse): URL {
-    const { status } = response;
-    const location = response.headers.get("location");
-    const target = location === null ? null : URL.parse(location, from.href);
-    if (target === null || !["http:", "https:"].includes(target.protocol)) {
-      throw fail(request, from, `status ${status} without a usable Location`);
-    }
-    if (from.protocol === "https:" && target.protocol === "http:") {
-      throw fail(request, from, `redirect to "${redactUrl(target)}", which is not encrypted`);
-    }
-    // 301, 302 and 303 may turn a PUT into a GET: only the two that may not are followed then.
-    const keepsMethod = status === 307 || status === 308;
-    if (request.method !== "GET" && request.method !== "HEAD" && !keepsMethod) {
-      throw fail(request, from, `redirect with status ${status}`);
-    }
-    return target;
-  }
-
-  async #attempt(request: HttpRequest): Promise<HttpResponse> {
+  async #attempt(request: HttpRequest, isRedirected: boolean): Promise<HttpResponse> {
     const { method, url, headers, body, signal } = request;
     signal?.throwIfAborted();
-    const proxy = this.#proxyFor(url);
-    const watch = new IdleWatch(this.#idleTimeoutMs);
+    const permit = await this.#limits.acquire(url.origin, { signal });
+    const patience = body === undefined ? 1 : PATIENCE_AFTER_BODY;
+    const watch = new IdleWatch({ signal, timeoutMs: this.#idleTimeoutMs * patience });
+    const sending = body === undefined ? undefined : new HttpSending(body, watch);
     const started = performance.now();
-    const sending = body === undefined ? undefined : new Sending(body, watch);
     this.#requests += 1;
+    watch.wait();
+    let status: number | undefined;
+    let bytes = 0;
+    const logEnd = (): void => {
+      const ms = Math.round(performance.now() - started);
+      const range = headers?.["range"];
+      this.#log.debug("request", { method, url: redactUrl(url), range, status, bytes, ms });
+    };
+    let response: Response;
     try {
-      const response = await fetch(url, {
+      response = await fetch(url, {
         method,
         headers: {
           "user-agent": this.#userAgent,
@@ -172,117 +164,59 @@ export class HttpClient {
           ...(body === undefined ? {} : { "content-length": String(body.size) }),
         },
         ...(sending === undefined ? {} : { body: sending.stream() }),
-        session: this.#sessions.get(request.tls),
-        proxy: proxy === undefined ? false : { url: proxy, respectNoProxy: false },
         redirect: "manual",
         decompress: false,
-        signal: signal === undefined ? watch.signal : AbortSignal.any([signal, watch.signal]),
+        signal: watch.signal,
       });
-      this.#log.debug("request", {
-        method,
-        url: redactUrl(url),
-        range: headers?.["range"],
-        status: response.status,
-        ms: Math.round(performance.now() - started),
-      });
-      const wrapped = this.#receive(request, response, watch);
-      if (wrapped.status >= 400 || wrapped.status === 304) {
-        throw await statusError(request, wrapped);
-      }
-      return wrapped;
     } catch (cause) {
-      watch.stop();
+      giveUp(watch, permit);
+      logEnd();
       signal?.throwIfAborted();
-      throw (
-        sending?.failure?.error ??
-        asHttpError(
-          request,
-          cause,
-          proxy === undefined ? "no answer" : `no answer through the proxy "${redactUrl(proxy)}"`,
-        )
-      );
+      throw sending?.failure?.error ?? asHttpError(request, cause, "no answer");
     }
-  }
-
-  #receive(request: HttpRequest, response: Response, watch: IdleWatch): HttpResponse {
-    const reader = response.body?.getReader();
-    const release = async (): Promise<void> => {
-      watch.stop();
-      try {
-        await reader?.cancel();
-      } catch {
-        // The stream has failed already, and whoever read it was told.
-      }
-    };
-    const count = (bytes: number): void => {
-      this.#bytes += bytes;
-    };
-    async function* body(): AsyncGenerator<Uint8Array> {
-      let received = 0;
-      try {
-        for (;;) {
-          watch.touch();
-          const next = await reader?.read();
-          // The time that our own reader takes is not the server's silence.
-          watch.stop();
-          if (next === undefined || next.done) {
-            return;
-          }
-          received += next.value.length;
-          count(next.value.length);
-          yield next.value;
-        }
-      } catch (cause) {
-        request.signal?.throwIfAborted();
-        throw asHttpError(request, cause, `connection broke after ${received} bytes`);
-      } finally {
-        await release();
-      }
+    ({ status } = response);
+    watch.restart(this.#idleTimeoutMs);
+    const received = receive(response, {
+      request,
+      signal,
+      watch,
+      permit,
+      isRedirected,
+      documentTimeoutMs: this.#documentTimeoutMs,
+      onBytes: (count) => {
+        bytes += count;
+        this.#bytes += count;
+      },
+      onEnd: logEnd,
+    });
+    if (status >= 400 || status === 304) {
+      throw await statusError(request, received);
     }
-    return new HttpResponse(response, { url: request.url, body: body(), release });
+    return received;
   }
 }
 
-/** A request's body on its way: its size is checked, and its own failure kept apart from the network's. */
-class Sending {
-  readonly #body: HttpBody;
-  readonly #watch: IdleWatch;
-  failure: { readonly error: unknown } | undefined;
+function giveUp(watch: IdleWatch, permit: ConnectionPermit): void {
+  watch[Symbol.dispose]();
+  permit[Symbol.dispose]();
+}
 
-  constructor(body: HttpBody, watch: IdleWatch) {
-    this.#body = body;
-    this.#watch = watch;
+function redirectTarget(request: HttpRequest, { status, headers }: HttpResponse): URL {
+  const { method, url } = request;
+  const location = headers.get("location");
+  const target = location === null ? null : URL.parse(location, url.href);
+  if (target === null || !["http:", "https:"].includes(target.protocol)) {
+    throw wrongAnswer(request, `status ${status} without a usable Location`);
   }
-
-  /** The body as fetch() takes it. An empty one is no stream: it would be sent in chunked encoding. */
-  stream(): Bun.BodyInit {
-    return this.#body.size === 0 ? new Uint8Array(0) : this.#chunks();
+  if (url.protocol === "https:" && target.protocol === "http:") {
+    throw wrongAnswer(request, `redirect to "${redactUrl(target)}", which is not encrypted`);
   }
-
-  async *#chunks(): AsyncGenerator<Uint8Array> {
-    let sent = 0;
-    try {
-      for await (const chunk of this.#body.open()) {
-        sent += chunk.length;
-        this.#check(sent <= this.#body.size, sent);
-        this.#watch.touch();
-        yield chunk;
-      }
-      this.#check(sent === this.#body.size, sent);
-    } catch (error) {
-      this.failure = { error };
-      throw error;
-    }
+  // 301, 302 and 303 may turn a PUT into a GET: only the two that may not are followed then.
+  const keepsMethod = status === 307 || status === 308;
+  if (method !== "GET" && method !== "HEAD" && !keepsMethod) {
+    throw wrongAnswer(request, `redirect with status ${status}`);
   }
-
-  #check(right: boolean, sent: number): void {
-    if (!right) {
-      throw new SociError(
-        "data-loss",
-        `Cannot send the body: it has ${sent} bytes, want ${this.#body.size}`,
-      );
-    }
-  }
+  return target;
 }
 
 async function statusError(request: HttpRequest, response: HttpResponse): Promise<HttpError> {
@@ -301,10 +235,11 @@ async function statusError(request: HttpRequest, response: HttpResponse): Promis
 
 /** The first piece of an error's body; whatever goes wrong with it, the status says more. */
 async function startOf(response: HttpResponse): Promise<Uint8Array> {
+  await using body = response;
   const chunks: Uint8Array[] = [];
   let size = 0;
   try {
-    for await (const chunk of response.body) {
+    for await (const chunk of body.body) {
       chunks.push(chunk);
       size += chunk.length;
       if (size >= MAX_ERROR_BODY) {
@@ -317,42 +252,4 @@ async function startOf(response: HttpResponse): Promise<Uint8Array> {
     }
   }
   return Buffer.concat(chunks).subarray(0, MAX_ERROR_BODY);
-}
-
-function asHttpError(request: HttpRequest, cause: unknown, reason: string): Error {
-  if (cause instanceof SociError) {
-    return cause;
-  }
-  const { method, url } = request;
-  const code = errorCode(cause);
-  // What a proxy said stands in the message only; it holds no URL.
-  const isTold = code !== undefined && code !== "ERR_PROXY_TUNNEL";
-  const said = isTold ? code : cause instanceof Error ? cause.message : String(cause);
-  if (TLS_TRUST.test(said)) {
-    return new HttpError({
-      method,
-      url,
-      reason: `the certificate cannot be trusted: ${said}`,
-      kind: "failed-precondition",
-      temporary: false,
-      cause,
-    });
-  }
-  return new HttpError({ method, url, reason: `${reason}: ${said}`, cause });
-}
-
-function errorCode(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string"
-    ? error.code
-    : undefined;
-}
-
-function fail(request: HttpRequest, url: URL, reason: string): HttpError {
-  return new HttpError({
-    method: request.method,
-    url,
-    reason,
-    kind: "failed-precondition",
-    temporary: false,
-  });
 }

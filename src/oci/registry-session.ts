@@ -1,8 +1,9 @@
 import type { WaitOptions } from "../async/wait-options.ts";
 import { type Logger, NO_LOG } from "../observability/log.ts";
-import { HttpClient, type HttpBody, type HttpMethod } from "./http.ts";
+import { HttpClient, type HttpMethod } from "./http.ts";
 import { HttpError } from "./http-error.ts";
 import type { HttpResponse } from "./http-response.ts";
+import type { HttpBody } from "./http-sending.ts";
 import type { SourceStats } from "./image-source.ts";
 import type { RegistryHost, RepositoryName } from "./reference.ts";
 import { type Credentials, RegistryAuth } from "./registry-auth.ts";

@@ -6,6 +6,8 @@ export interface RetryPolicy {
   readonly maxMs: number;
   /** A Retry-After longer than this is not waited for: the request fails at once. */
   readonly maxRetryAfterMs: number;
+  /** No attempt begins later than this after the first; no bound when not given. */
+  readonly maxElapsedMs?: number;
 }
 
 export const DEFAULT_RETRY: RetryPolicy = {
@@ -13,12 +15,15 @@ export const DEFAULT_RETRY: RetryPolicy = {
   baseMs: 200,
   maxMs: 10_000,
   maxRetryAfterMs: 60_000,
+  maxElapsedMs: 120_000,
 };
 
 export interface RetryWait {
   /** Retries made so far. */
   readonly retries: number;
   readonly retryAfterMs?: number | undefined;
+  /** Since the first attempt began. */
+  readonly elapsedMs?: number;
   readonly random?: () => number;
 }
 
@@ -29,16 +34,18 @@ export interface RetryWait {
  */
 export function retryWaitMs(
   policy: RetryPolicy,
-  { retries, retryAfterMs, random = Math.random }: RetryWait,
+  { retries, retryAfterMs, elapsedMs = 0, random = Math.random }: RetryWait,
 ): number | undefined {
   if (retries >= policy.maxRetries || (retryAfterMs ?? 0) > policy.maxRetryAfterMs) {
     return undefined;
   }
   const full = Math.min(policy.baseMs * 2 ** retries, policy.maxMs);
   const backOff = full * (0.5 + random() / 2);
-  return retryAfterMs === undefined
-    ? backOff
-    : Math.max(backOff, retryAfterMs * (1 + random() / 8));
+  const waitMs =
+    retryAfterMs === undefined ? backOff : Math.max(backOff, retryAfterMs * (1 + random() / 8));
+  return elapsedMs + waitMs > (policy.maxElapsedMs ?? Number.POSITIVE_INFINITY)
+    ? undefined
+    : waitMs;
 }
 
 /** Reads a Retry-After header: seconds or a date. https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3 */
