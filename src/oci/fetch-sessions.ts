@@ -22,8 +22,8 @@ export class FetchSessions {
   }
 
   /** The same trust without our own identity: for hosts that a redirect leads to. */
-  strangerOf(settings: TlsSettings): TlsSettings {
-    if (settings.client === undefined) {
+  strangerOf(settings: TlsSettings | undefined): TlsSettings | undefined {
+    if (settings?.client === undefined) {
       return settings;
     }
     let stranger = this.#strangers.get(settings);

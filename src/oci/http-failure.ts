@@ -15,7 +15,7 @@ export function asHttpError({ method, url }: FailedRequest, cause: unknown, reas
     return cause;
   }
   const code = errorCode(cause);
-  const said = cause instanceof Error ? (code ?? cause.message) : String(cause);
+  const said = cause instanceof Error ? saidBy(cause, code) : String(cause);
   if (TLS_TRUST.test(said)) {
     return new HttpError({
       method,
@@ -23,10 +23,16 @@ export function asHttpError({ method, url }: FailedRequest, cause: unknown, reas
       reason: `the certificate cannot be trusted: ${said}`,
       kind: "failed-precondition",
       temporary: false,
+      hint: "If it is the right one, trust its authority: --tlscacert FILE",
       cause,
     });
   }
   return new HttpError({ method, url, reason: `${reason}: ${said}`, cause });
+}
+
+/** The code says enough, but for a proxy's refusal; other messages may quote a URL in full. */
+function saidBy(cause: Error, code: string | undefined): string {
+  return code === undefined || code === "ERR_PROXY_TUNNEL" ? cause.message : code;
 }
 
 /** An answer that breaks the rules: asking again would not help. */

@@ -2,6 +2,7 @@ import { delay } from "../async/delay.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
 import { type Logger, NO_LOG } from "../observability/log.ts";
 import { ConnectionLimits, type ConnectionPermit } from "./connection-limits.ts";
+import { FetchSessions } from "./fetch-sessions.ts";
 import { HttpError } from "./http-error.ts";
 import { readErrorBody } from "./http-error-body.ts";
 import { asHttpError, wrongAnswer } from "./http-failure.ts";
@@ -12,6 +13,7 @@ import { IdleWatch } from "./idle-watch.ts";
 import type { SourceStats } from "./image-source.ts";
 import { redactUrl } from "./redact-url.ts";
 import { DEFAULT_RETRY, parseRetryAfter, type RetryPolicy, retryWaitMs } from "./retry.ts";
+import type { TlsSettings } from "./tls-settings.ts";
 
 export type HttpMethod = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
 
@@ -23,6 +25,10 @@ export interface HttpRequest extends WaitOptions {
   readonly body?: HttpBody;
   /** Whether a temporary failure is tried again. */
   readonly retry?: boolean;
+  /** Give the same object with every request to a host: connections are kept by it. */
+  readonly tls?: TlsSettings | undefined;
+  /** 0 for a body that nobody else may see: it would be sent again to wherever a redirect leads. */
+  readonly maxRedirects?: number;
 }
 
 export interface HttpClientOptions {
@@ -36,6 +42,8 @@ export interface HttpClientOptions {
   readonly documentTimeoutMs?: number;
   /** Most requests at once with one host. */
   readonly maxConnections?: number;
+  /** The proxy for a URL; `undefined` for none. The environment is not looked at. */
+  readonly proxyFor?: ((url: URL) => URL | undefined) | undefined;
 }
 
 const MAX_ERROR_BODY = 64 * 1024;
@@ -60,6 +68,8 @@ export class HttpClient {
   readonly #idleTimeoutMs: number;
   readonly #documentTimeoutMs: number;
   readonly #limits: ConnectionLimits;
+  readonly #proxyFor: (url: URL) => URL | undefined;
+  readonly #sessions = new FetchSessions();
   #requests = 0;
   #bytes = 0;
 
@@ -71,6 +81,7 @@ export class HttpClient {
     idleTimeoutMs = 30_000,
     documentTimeoutMs = 120_000,
     maxConnections = DEFAULT_CONNECTIONS,
+    proxyFor = () => undefined,
   }: HttpClientOptions = {}) {
     this.#log = log;
     this.#userAgent = userAgent;
@@ -79,6 +90,7 @@ export class HttpClient {
     this.#idleTimeoutMs = idleTimeoutMs;
     this.#documentTimeoutMs = documentTimeoutMs;
     this.#limits = new ConnectionLimits(maxConnections);
+    this.#proxyFor = proxyFor;
   }
 
   /** Requests sent, redirects and retries counted, and bytes of bodies received. */
@@ -115,22 +127,23 @@ export class HttpClient {
   }
 
   async #follow(request: HttpRequest): Promise<HttpResponse> {
-    let { url } = request;
-    let headers = request.headers ?? {};
+    let { url, headers = {}, tls } = request;
+    const { maxRedirects = this.#maxRedirects } = request;
     for (let redirects = 0; ; redirects++) {
-      const response = await this.#attempt({ ...request, url, headers }, redirects > 0);
+      const response = await this.#attempt({ ...request, url, headers, tls }, redirects > 0);
       if (response.status < 300) {
         return response;
       }
       await response[Symbol.asyncDispose]();
-      if (redirects >= this.#maxRedirects) {
-        throw wrongAnswer({ ...request, url }, `more than ${this.#maxRedirects} redirects`);
+      if (redirects >= maxRedirects) {
+        throw wrongAnswer({ ...request, url }, `more than ${maxRedirects} redirects`);
       }
       const next = redirectTarget({ ...request, url }, response);
       if (next.origin !== url.origin) {
         headers = Object.fromEntries(
           Object.entries(headers).filter(([name]) => HARMLESS.has(name)),
         );
+        tls = this.#sessions.strangerOf(tls);
       }
       url = next;
     }
@@ -139,6 +152,7 @@ export class HttpClient {
   async #attempt(request: HttpRequest, isRedirected: boolean): Promise<HttpResponse> {
     const { method, url, headers, body, signal } = request;
     signal?.throwIfAborted();
+    const proxy = this.#proxyFor(url);
     const permit = await this.#limits.acquire(url.origin, { signal });
     const patience = body === undefined ? 1 : PATIENCE_AFTER_BODY;
     const watch = new IdleWatch({ signal, timeoutMs: this.#idleTimeoutMs * patience });
@@ -164,6 +178,8 @@ export class HttpClient {
           ...(body === undefined ? {} : { "content-length": String(body.size) }),
         },
         ...(sending === undefined ? {} : { body: sending.stream() }),
+        session: this.#sessions.get(request.tls),
+        proxy: proxy === undefined ? false : { url: proxy, respectNoProxy: false },
         redirect: "manual",
         decompress: false,
         signal: watch.signal,
@@ -172,7 +188,7 @@ export class HttpClient {
       giveUp(watch, permit);
       logEnd();
       signal?.throwIfAborted();
-      throw sending?.failure?.error ?? asHttpError(request, cause, "no answer");
+      throw sending?.failure?.error ?? asHttpError(request, cause, noAnswer(proxy));
     }
     ({ status } = response);
     watch.restart(this.#idleTimeoutMs);
@@ -194,6 +210,10 @@ export class HttpClient {
     }
     return received;
   }
+}
+
+function noAnswer(proxy: URL | undefined): string {
+  return proxy === undefined ? "no answer" : `no answer by the proxy "${redactUrl(proxy)}"`;
 }
 
 function giveUp(watch: IdleWatch, permit: ConnectionPermit): void {
