@@ -2,6 +2,7 @@ import type { WaitOptions } from "../async/wait-options.ts";
 import { SociError } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
 import type { Digest } from "./digest.ts";
+import { fetchDocument } from "./fetch-document.ts";
 import { HttpError } from "./http-error.ts";
 import { MAX_JSON_BYTES } from "./json-document.ts";
 import { nextLink } from "./link-header.ts";
@@ -84,19 +85,18 @@ async function fetchPage(
   { signal, what }: WaitOptions & { readonly what: string },
 ): Promise<ReferrersPage | undefined> {
   try {
-    await using response = await session.send({
-      method: "GET",
+    const { bytes, headers, url } = await fetchDocument(session, {
       path,
       headers: { accept: OCI_INDEX },
+      maxBytes: MAX_JSON_BYTES,
       signal,
     });
     // A web page in the place of an answer: a server that knows nothing of the API.
-    if (mediaTypeOf(response.headers.get("content-type")) !== OCI_INDEX) {
+    if (mediaTypeOf(headers.get("content-type")) !== OCI_INDEX) {
       return undefined;
     }
-    const bytes = await response.bytes(MAX_JSON_BYTES);
     const { manifests } = parseImageIndex(bytes, { what, mediaType: OCI_INDEX });
-    return { manifests, next: nextLink(response.headers.get("link"), response.url) };
+    return { manifests, next: nextLink(headers.get("link"), url) };
   } catch (error) {
     if (error instanceof HttpError && NO_API.includes(error.status ?? 0)) {
       return undefined;

@@ -1,9 +1,11 @@
 import type { WaitOptions } from "../async/wait-options.ts";
 import { downloadBlob, headBlob } from "./blob-download.ts";
+import { BlobRequests } from "./blob-requests.ts";
 import { type BlobOpener, uploadBlob } from "./blob-upload.ts";
 import type { Descriptor } from "./descriptor.ts";
 import type { Digest } from "./digest.ts";
 import type { BlobRangeOptions, SourceStats } from "./image-source.ts";
+import { DEFAULT_PARALLEL, type ParallelPolicy } from "./parallel-download.ts";
 import type { TagName } from "./reference.ts";
 import {
   listReferrers,
@@ -20,7 +22,12 @@ import {
   type PutManifestResult,
 } from "./registry-manifests.ts";
 import { RegistrySession, type RegistrySessionOptions } from "./registry-session.ts";
-import { verifyStream } from "./verified-stream.ts";
+import { readWholeBlob } from "./whole-blob.ts";
+
+export interface RegistryClientOptions extends RegistrySessionOptions {
+  /** When whole blobs are fetched by several ranges at once. */
+  readonly parallel?: Partial<ParallelPolicy>;
+}
 
 /**
  * One repository of a registry, over the OCI distribution protocol.
@@ -30,9 +37,13 @@ import { verifyStream } from "./verified-stream.ts";
  */
 export class RegistryClient {
   readonly #session: RegistrySession;
+  readonly #requests: BlobRequests;
+  readonly #parallel: ParallelPolicy;
 
-  constructor(options: RegistrySessionOptions) {
+  constructor({ parallel, ...options }: RegistryClientOptions) {
     this.#session = new RegistrySession(options);
+    this.#requests = new BlobRequests(this.#session);
+    this.#parallel = { ...DEFAULT_PARALLEL, ...parallel };
   }
 
   /** `<registry>/<repository>`. */
@@ -49,15 +60,17 @@ export class RegistryClient {
     return getManifest(this.#session, reference, options);
   }
 
-  /** A whole blob; verified while it streams: the last chunk comes only when size and digest are right. */
+  /**
+   * A whole blob, verified: the last chunk comes only when size and digest are right, of a small blob
+   * the first does. A large one from far away comes by several ranges at once.
+   */
   getBlob(blob: Descriptor, { signal }: WaitOptions = {}): AsyncIterable<Uint8Array> {
-    const chunks = downloadBlob(this.#session, blob, { start: 0, end: blob.size, signal });
-    return verifyStream(chunks, blob, `blob ${blob.digest} of ${this.name}`);
+    return readWholeBlob(this.#requests, blob, { policy: this.#parallel, signal });
   }
 
   /** Bytes [start, end) of a blob, exactly that many, not verified. */
   getBlobRange(blob: Descriptor, options: BlobRangeOptions): AsyncIterable<Uint8Array> {
-    return downloadBlob(this.#session, blob, options);
+    return downloadBlob(this.#requests, blob, options);
   }
 
   /** The size in bytes of a blob; `undefined` when it is not there. */

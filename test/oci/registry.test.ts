@@ -1,10 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { digestOf } from "../../src/oci/digest.ts";
-import { OCI_MANIFEST } from "../../src/oci/media-types.ts";
+import { OCI_MANIFEST, OCTET_STREAM } from "../../src/oci/media-types.ts";
 import { collect } from "../suite/image-source.ts";
 import { addImage, buildLayer } from "../support/image-builder.ts";
 import { LatencyProxy } from "../support/latency-proxy.ts";
 import { TestRegistry } from "../support/registry.ts";
+import { sampleBytes } from "../support/sample-bytes.ts";
 import { clientOf, IMAGE, LAYER, startRegistry, V1 } from "./registry-fixture.ts";
 
 describe("RegistryClient.getManifest()", () => {
@@ -20,7 +21,7 @@ describe("RegistryClient.getManifest()", () => {
   test("refuses bytes that have not the digest asked for", async () => {
     await using registry = await startRegistry();
     const digest = digestOf("another");
-    registry.failNext(1, {
+    registry.failNext(2, {
       status: 200,
       body: '{"schemaVersion":2}',
       headers: { "content-type": OCI_MANIFEST },
@@ -33,10 +34,25 @@ describe("RegistryClient.getManifest()", () => {
   test("refuses bytes that have not the digest the registry states", async () => {
     await using registry = await startRegistry();
     const headers = { "content-type": OCI_MANIFEST, "docker-content-digest": digestOf("another") };
-    registry.failNext(1, { status: 200, body: '{"schemaVersion":2}', headers });
+    registry.failNext(2, { status: 200, body: '{"schemaVersion":2}', headers });
     await expect(clientOf(registry).getManifest(V1)).rejects.toMatchObject({
       kind: "data-loss",
     });
+  });
+
+  test("asks once more, past all caches, for bytes that were wrong", async () => {
+    await using registry = await startRegistry();
+    registry.failNext(1, {
+      status: 200,
+      body: '{"schemaVersion":2}',
+      headers: { "content-type": OCI_MANIFEST, "docker-content-digest": digestOf("another") },
+    });
+    const { descriptor } = await clientOf(registry).getManifest(V1);
+    expect(descriptor).toEqual(IMAGE.descriptor);
+    expect(registry.requests.map(({ headers }) => headers.get("cache-control"))).toEqual([
+      null,
+      "no-cache",
+    ]);
   });
 
   test("refuses a manifest without end", async () => {
@@ -170,9 +186,9 @@ describe("RegistryClient.getBlob()", () => {
     });
   });
 
-  test("does not hand out the last chunk of a damaged blob", async () => {
+  test("does not hand out a byte of a small blob that is damaged", async () => {
     await using registry = await startRegistry();
-    registry.corruptNext(1, { at: 0 });
+    registry.corruptNext(2, { at: 0 });
     let got = 0;
     const read = async (): Promise<void> => {
       for await (const chunk of clientOf(registry).getBlob(LAYER.descriptor)) {
@@ -180,7 +196,31 @@ describe("RegistryClient.getBlob()", () => {
       }
     };
     await expect(read()).rejects.toMatchObject({ kind: "data-loss" });
-    expect(got).toBeLessThan(LAYER.descriptor.size);
+    expect(got).toBe(0);
+  });
+
+  test("fetches a small blob once more when it was damaged", async () => {
+    await using registry = await startRegistry();
+    registry.corruptNext(1, { at: 0 });
+    const got = await collect(clientOf(registry).getBlob(LAYER.descriptor));
+    expect(got.equals(LAYER.bytes)).toBe(true);
+    expect(registry.requests.length).toBe(2);
+  });
+
+  test("does not hand out the last chunk of a large blob that is damaged", async () => {
+    await using registry = TestRegistry.start();
+    const bytes = sampleBytes(5_000_000);
+    const digest = await registry.addBlob("app", bytes);
+    registry.corruptNext(1, { at: 0 });
+    let got = 0;
+    const read = async (): Promise<void> => {
+      const blob = { mediaType: OCTET_STREAM, digest, size: bytes.length };
+      for await (const chunk of clientOf(registry).getBlob(blob)) {
+        got += chunk.length;
+      }
+    };
+    await expect(read()).rejects.toMatchObject({ kind: "data-loss" });
+    expect(got).toBeLessThan(bytes.length);
   });
 
   test.each([{ resetAfterBytes: 50_000 }, { resetAfterBytes: 250_000 }])(

@@ -37,6 +37,7 @@ export interface RequestRecord {
   readonly path: string;
   readonly range: string | undefined;
   readonly authorization: string | undefined;
+  readonly headers: Headers;
   readonly status: number;
   /** Bytes of the answer's body, as announced. */
   readonly bytes: number;

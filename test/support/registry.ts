@@ -142,6 +142,7 @@ export class TestRegistry implements AsyncDisposable {
       path: `${url.pathname}${url.search}`,
       range: request.headers.get("range") ?? undefined,
       authorization: request.headers.get("authorization") ?? undefined,
+      headers: request.headers,
       status: response.status,
       bytes: Number(response.headers.get("content-length") ?? 0),
     });
