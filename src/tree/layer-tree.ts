@@ -1,6 +1,12 @@
 import { SociError } from "../errors.ts";
 import type { FileMetadata } from "../ztoc/file-metadata.ts";
-import { attributesOf, type NodeType, SETGID, withAttributesOf } from "./attributes.ts";
+import {
+  type Attributes,
+  attributesOf,
+  type NodeType,
+  SETGID,
+  withAttributesOf,
+} from "./attributes.ts";
 import { type ByteName, byteNameOf, cleanPath, joinNames, quoteName } from "./byte-name.ts";
 import type { LayerDirectory, LayerNode, LayerTree, LowerLink } from "./layer-node.ts";
 import { followSymlinks, MAX_NAME_BYTES, MAX_PATH_BYTES, nodeAt } from "./layer-path.ts";
@@ -26,8 +32,13 @@ const NODE_TYPES: ReadonlyMap<string, NodeType> = new Map([
   ["fifo", "fifo"],
 ]);
 
-// What following symlinks may cost over a whole layer: seconds of work, not hours.
+// What following symlinks and joining xattrs may cost over a whole layer: seconds of work, not hours.
 const MAX_FOLLOWED = 50_000_000;
+
+// An entry's name of 4 KiB implies two thousand directories, which take two megabytes. Entries of a
+// real layer have few parents that no entry describes.
+const FREE_IMPLIED = 65_536;
+const IMPLIED_PER_ENTRY = 4;
 
 /**
  * The tree that a layer's entries unpack to on an empty directory, as containerd's unpacker makes it
@@ -52,6 +63,7 @@ class LayerTreeBuilder {
   readonly #root: LayerDirectory = newDirectory(true);
   readonly #budget = { left: MAX_FOLLOWED };
   #nodeCount = 0;
+  #implied = 0;
   #entry = -1;
   // Most entries follow one of the same directory; forgotten whenever a path may have come to mean another node.
   #lastParent: { readonly path: string; readonly directory: LayerDirectory } | undefined;
@@ -122,6 +134,7 @@ class LayerTreeBuilder {
   }
 
   #describe(directory: LayerDirectory, file: FileMetadata): void {
+    this.#chargeXattrs(directory.attributes);
     directory.attributes =
       directory.attributes === undefined
         ? attributesOf(file, "dir")
@@ -166,6 +179,7 @@ class LayerTreeBuilder {
       );
     }
     if (found?.kind === "inode") {
+      this.#chargeXattrs(found.attributes);
       found.attributes = withAttributesOf(found.attributes, file);
       found.links++;
       this.#put(parent, base, found);
@@ -190,6 +204,7 @@ class LayerTreeBuilder {
       if (child?.kind === "directory") {
         directory = child;
       } else if (child === undefined || child.kind === "whiteout") {
+        this.#countImplied(rawName);
         const made = newDirectory(true, setgidGroupOf(directory));
         this.#put(directory, part, made);
         directory = made;
@@ -199,6 +214,25 @@ class LayerTreeBuilder {
     }
     this.#lastParent = { path: key, directory };
     return directory;
+  }
+
+  #countImplied(rawName: ByteName): void {
+    this.#implied++;
+    const most = FREE_IMPLIED + IMPLIED_PER_ENTRY * (this.#entry + 1);
+    if (this.#implied > most) {
+      throw this.#refuse(rawName, `its parents are more than ${most} that no entry describes`);
+    }
+  }
+
+  /** Each further entry of a node may add xattrs to those it has: many entries are quadratic work. */
+  #chargeXattrs(attributes: Attributes | undefined): void {
+    this.#budget.left -= attributes?.xattrs.length ?? 0;
+    if (this.#budget.left < 0) {
+      throw new SociError(
+        "data-loss",
+        `Cannot build the tree of ${this.#name}: entry ${this.#entry} is one of too many that add xattrs to one node`,
+      );
+    }
   }
 
   #put(parent: LayerDirectory, name: ByteName, node: LayerNode): void {
