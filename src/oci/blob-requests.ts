@@ -38,7 +38,8 @@ export class BlobRequests {
       }
       this.session.log.debug("range refused", { digest: blob.digest, start, end, error });
       const response = await this.#open(blob, {}, options);
-      this.#areRangesRefused = true;
+      // Else it was this range that the registry does not have.
+      this.#areRangesRefused = response.headers.get("content-length") === String(blob.size);
       return response;
     }
   }
@@ -58,6 +59,7 @@ export class BlobRequests {
         method: "GET",
         path: `blobs/${digest}`,
         headers: isFresh ? { ...headers, "cache-control": "no-cache" } : headers,
+        isForOrigin: isFresh,
         signal,
       });
     if (isFresh) {

@@ -34,6 +34,7 @@ export class HttpError extends SociError {
   readonly challenge: string | undefined;
   readonly retryAfterMs: number | undefined;
   readonly temporary: boolean;
+  readonly #options: HttpErrorOptions;
 
   constructor(options: HttpErrorOptions) {
     const { method, url, status, reason, code, hint } = options;
@@ -46,6 +47,7 @@ export class HttpError extends SociError {
         ...("cause" in options ? { cause: options.cause } : {}),
       },
     );
+    this.#options = options;
     this.method = method;
     this.origin = url.origin;
     this.status = status;
@@ -54,6 +56,11 @@ export class HttpError extends SociError {
     this.challenge = options.challenge;
     this.retryAfterMs = options.retryAfterMs;
     this.temporary = options.temporary ?? isTemporary(status);
+  }
+
+  /** The same failure with a word to the user, unless it has one. */
+  withHint(hint: string): HttpError {
+    return new HttpError({ ...this.#options, hint: this.#options.hint ?? hint });
   }
 }
 

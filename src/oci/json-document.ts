@@ -4,6 +4,8 @@ export interface JsonLimits {
   readonly maxBytes?: number;
   /** How deep arrays and objects may nest. */
   readonly maxDepth?: number;
+  /** Whether the text may hold secrets: the parser's own message, which quotes it, is then left out. */
+  readonly isSecret?: boolean;
 }
 
 /** Registries take manifests of up to 4 MiB; so do we. https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-manifests */
@@ -17,7 +19,7 @@ const BACKSLASH = 0x5c;
 export function parseJson(
   bytes: Uint8Array,
   what: string,
-  { maxBytes = MAX_JSON_BYTES, maxDepth = MAX_JSON_DEPTH }: JsonLimits = {},
+  { maxBytes = MAX_JSON_BYTES, maxDepth = MAX_JSON_DEPTH, isSecret = false }: JsonLimits = {},
 ): unknown {
   if (bytes.length > maxBytes) {
     throw new SociError(
@@ -29,7 +31,11 @@ export function parseJson(
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch (cause) {
-    throw new SociError("data-loss", `Cannot parse ${what}: it is no JSON in UTF-8`, { cause });
+    throw new SociError(
+      "data-loss",
+      `Cannot parse ${what}: it is no JSON in UTF-8`,
+      isSecret ? {} : { cause },
+    );
   }
 }
 

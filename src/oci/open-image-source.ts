@@ -11,7 +11,7 @@ import { directoryFiles } from "./layout-files.ts";
 import { LayoutSource } from "./layout-source.ts";
 import type { Reference } from "./reference.ts";
 import { RegistryClient } from "./registry.ts";
-import type { Credentials } from "./registry-auth.ts";
+import type { Credentials } from "./credentials.ts";
 import { RegistrySource } from "./registry-source.ts";
 import { formatSourceName, parseSourceName } from "./source-name.ts";
 

@@ -2,117 +2,189 @@ import { SingleFlight } from "../async/single-flight.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
 import { SociError } from "../errors.ts";
 import { type AuthChallenge, parseChallenges } from "./auth-challenge.ts";
+import { type AuthScope, joinScopes, scopesCover } from "./auth-scope.ts";
+import { basicHeader, type Credentials } from "./credentials.ts";
 import type { HttpClient } from "./http.ts";
-import { JsonObject, parseJson } from "./json-document.ts";
-
-export interface Credentials {
-  readonly username: string;
-  readonly password: string;
-}
+import { HttpError } from "./http-error.ts";
+import { fetchToken, type RegistryToken } from "./registry-token.ts";
+import type { TlsSettings } from "./tls-settings.ts";
 
 export interface RegistryAuthOptions {
   readonly http: HttpClient;
-  /** The registry that the credentials are for. */
+  /** The host that the credentials are for. */
   readonly endpoint: URL;
-  readonly credentials?: Credentials | undefined;
+  /** Asked when the host wants a login, and again when it refuses what was found. */
+  readonly findCredentials?: (options: WaitOptions) => Promise<Credentials | undefined>;
+  /** For the token service, as for the host itself. */
+  readonly tls?: TlsSettings | undefined;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
-interface Token {
-  readonly header: string;
-  readonly expiresAt: number;
+export interface AnswerOptions extends WaitOptions {
+  readonly scopes: readonly AuthScope[];
+  /** The header that the challenge came in spite of: it is not used again. */
+  readonly refused?: string | undefined;
 }
 
-const MAX_TOKEN_BYTES = 1024 * 1024;
-const MAX_TOKEN_SECONDS = 3600;
-// The token service's specification: 60 seconds when it does not say.
-// https://distribution.github.io/distribution/spec/auth/token/
-const DEFAULT_TOKEN_SECONDS = 60;
+interface ScopedToken extends RegistryToken {
+  readonly scopes: readonly AuthScope[];
+}
+
+const MAX_TOKENS = 64;
 
 /**
- * The Authorization headers of one registry: none until it asks, then Basic, or a Bearer token for
- * each scope, renewed when it has expired. One token request is in flight per scope.
+ * The Authorization headers for one host: none until it asks, then Basic, or a Bearer token for the
+ * scopes of each request, renewed when it has expired. One token request is in flight per scope.
  */
 export class RegistryAuth {
   readonly #http: HttpClient;
   readonly #endpoint: URL;
-  readonly #credentials: Credentials | undefined;
-  readonly #tokens = new Map<string, Token>();
-  readonly #flights = new SingleFlight<string, Token>();
-  #basic = false;
+  readonly #findCredentials: (options: WaitOptions) => Promise<Credentials | undefined>;
+  readonly #tls: TlsSettings | undefined;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #lookups = new SingleFlight<"credentials", Credentials | undefined>();
+  readonly #flights = new SingleFlight<string, string>();
+  /** Newest last. */
+  #tokens: readonly ScopedToken[] = [];
+  #fixed: string | undefined;
+  /** The refresh token that a service gave us in exchange for another. */
+  #exchanged: { readonly from: string; readonly to: string } | undefined;
+  #wasAnonymous = true;
 
-  constructor({ http, endpoint, credentials }: RegistryAuthOptions) {
+  constructor({
+    http,
+    endpoint,
+    findCredentials = () => Promise.resolve(undefined),
+    tls,
+    headers = {},
+  }: RegistryAuthOptions) {
     this.#http = http;
     this.#endpoint = endpoint;
-    this.#credentials = credentials;
+    this.#findCredentials = findCredentials;
+    this.#tls = tls;
+    this.#headers = headers;
   }
 
-  /** The header for a request of this scope, as far as the registry has asked for one before. */
-  header(scope: string): string | undefined {
-    if (this.#basic) {
-      return this.#basicHeader();
-    }
-    const token = this.#tokens.get(scope);
-    return token !== undefined && token.expiresAt > Date.now() ? token.header : undefined;
+  /** What the user can do when the host lets us not in. */
+  hint(): string {
+    const { host } = this.#endpoint;
+    return this.#wasAnonymous
+      ? `No credentials for "${host}" were found: log in with "docker login ${host}", or use --user`
+      : `The credentials for "${host}" were not taken, or do not allow this`;
   }
 
-  /**
-   * The header that answers a challenge; `undefined` when there is none. A token that the challenge
-   * came in spite of (`refused`) is not used again.
-   */
+  /** The header for a request of these scopes, as far as the host has asked for one before. */
+  header(scopes: readonly AuthScope[]): string | undefined {
+    const isGood = (token: ScopedToken): boolean =>
+      token.expiresAt > Date.now() && scopesCover(token.scopes, scopes);
+    return this.#fixed ?? this.#tokens.findLast(isGood)?.header;
+  }
+
+  /** The header that answers a challenge; `undefined` when there is none, or only the refused one. */
   async answer(
     challenge: string,
-    {
-      scope,
-      refused,
-      signal,
-    }: WaitOptions & { readonly scope: string; readonly refused?: string | undefined },
+    { scopes, refused, signal }: AnswerOptions,
   ): Promise<string | undefined> {
-    const current = this.header(scope);
-    if (current !== undefined && current !== refused) {
+    this.#forget(refused);
+    const current = this.header(scopes);
+    if (current !== undefined) {
       return current;
     }
     const challenges = parseChallenges(challenge);
     const bearer = challenges.find(({ scheme }) => scheme === "bearer");
     if (bearer !== undefined) {
-      const fetchToken = (inner: AbortSignal) => this.#fetchToken(bearer, scope, inner);
-      const token = await this.#flights.run(scope, fetchToken, { signal });
-      this.#tokens.set(scope, token);
-      return token.header;
+      return await this.#answerBearer(bearer, { scopes, refused, signal });
     }
-    if (challenges.some(({ scheme }) => scheme === "basic") && this.#credentials !== undefined) {
-      this.#basic = true;
-      const header = this.#basicHeader();
-      return header === refused ? undefined : header;
-    }
-    return undefined;
-  }
-
-  #basicHeader(): string | undefined {
-    if (this.#credentials === undefined) {
+    if (!challenges.some(({ scheme }) => scheme === "basic")) {
       return undefined;
     }
-    const { username, password } = this.#credentials;
-    return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
+    const credentials = await this.#credentials({ signal });
+    const header = credentials === undefined ? undefined : basicHeader(credentials);
+    this.#fixed = header === refused ? undefined : header;
+    return this.#fixed;
   }
 
-  async #fetchToken({ params }: AuthChallenge, scope: string, signal: AbortSignal): Promise<Token> {
-    const url = this.#realmUrl(params.get("realm"));
-    const service = params.get("service");
-    if (service !== undefined) {
-      url.searchParams.set("service", service);
+  async #answerBearer(
+    challenge: AuthChallenge,
+    { scopes, refused, signal }: AnswerOptions,
+  ): Promise<string | undefined> {
+    const fetchHeader = (inner: AbortSignal): Promise<string> =>
+      this.#fetchHeader(challenge, { scopes, signal: inner });
+    const header = await this.#flights.run(scopes.join(" "), fetchHeader, { signal });
+    this.#forget(header === refused ? refused : undefined);
+    return header === refused ? undefined : header;
+  }
+
+  async #fetchHeader(challenge: AuthChallenge, options: AnswerOptions): Promise<string> {
+    const credentials = await this.#credentials(options);
+    if (credentials !== undefined && "registryToken" in credentials) {
+      this.#fixed = `Bearer ${credentials.registryToken}`;
+      return this.#fixed;
     }
-    url.searchParams.set("scope", scope);
-    const authorization = this.#basicHeader();
-    await using response = await this.#http.request({
-      method: "GET",
-      url,
-      headers: {
-        accept: "application/json",
-        ...(authorization === undefined ? {} : { authorization }),
-      },
+    const token = await this.#fetchToken(challenge, { ...options, credentials });
+    this.#tokens = [...this.#tokens.slice(1 - MAX_TOKENS), token];
+    return token.header;
+  }
+
+  #forget(header: string | undefined): void {
+    if (header !== undefined) {
+      this.#tokens = this.#tokens.filter((token) => token.header !== header);
+      this.#fixed = this.#fixed === header ? undefined : this.#fixed;
+    }
+  }
+
+  async #credentials({ signal }: WaitOptions): Promise<Credentials | undefined> {
+    const found = await this.#lookups.run(
+      "credentials",
+      (inner) => this.#findCredentials({ signal: inner }),
+      { signal },
+    );
+    this.#wasAnonymous = found === undefined;
+    return found;
+  }
+
+  async #fetchToken(
+    { params }: AuthChallenge,
+    {
+      scopes,
+      credentials,
       signal,
-    });
-    return parseToken(await response.bytes(MAX_TOKEN_BYTES), url);
+    }: AnswerOptions & { readonly credentials: Credentials | undefined },
+  ): Promise<ScopedToken> {
+    try {
+      const token = await fetchToken(this.#realmUrl(params.get("realm")), {
+        http: this.#http,
+        service: params.get("service"),
+        scopes: joinScopes(scopes, params.get("scope")),
+        credentials: this.#newest(credentials),
+        tls: this.#tls,
+        headers: this.#headers,
+        signal,
+      });
+      this.#remember(credentials, token.identityToken);
+      return { ...token, scopes };
+    } catch (error) {
+      throw error instanceof HttpError && [401, 403].includes(error.status ?? 0)
+        ? error.withHint(this.hint())
+        : error;
+    }
+  }
+
+  // A service may change the refresh token with each use; the old one may be worthless then.
+  #newest(credentials: Credentials | undefined): Credentials | undefined {
+    const isStale =
+      credentials !== undefined &&
+      "identityToken" in credentials &&
+      credentials.identityToken === this.#exchanged?.from;
+    return isStale && this.#exchanged !== undefined
+      ? { ...credentials, identityToken: this.#exchanged.to }
+      : credentials;
+  }
+
+  #remember(credentials: Credentials | undefined, to: string | undefined): void {
+    if (to !== undefined && credentials !== undefined && "identityToken" in credentials) {
+      this.#exchanged = { from: credentials.identityToken, to };
+    }
   }
 
   // Credentials go there: never in clear text unless the registry itself is spoken to so.
@@ -127,17 +199,4 @@ export class RegistryAuth {
     }
     return url;
   }
-}
-
-function parseToken(bytes: Uint8Array, url: URL): Token {
-  const what = `token of "${url.host}"`;
-  const json = new JsonObject(parseJson(bytes, what, { maxBytes: MAX_TOKEN_BYTES }), what);
-  const token = json.optionalString("token") ?? json.string("access_token");
-  if (!/^[\x21-\x7e]+$/.test(token)) {
-    throw new SociError("unauthenticated", `Cannot use ${what}: it is empty or no plain text`);
-  }
-  const seconds = json.has("expires_in") ? json.size("expires_in") : DEFAULT_TOKEN_SECONDS;
-  // A tenth early: clocks differ, and the request takes its time.
-  const validMs = Math.min(seconds, MAX_TOKEN_SECONDS) * 900;
-  return { header: `Bearer ${token}`, expiresAt: Date.now() + validMs };
 }

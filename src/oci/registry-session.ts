@@ -1,22 +1,37 @@
 import type { WaitOptions } from "../async/wait-options.ts";
+import { SociError } from "../errors.ts";
 import { type Logger, NO_LOG } from "../observability/log.ts";
+import { type AuthScope, type RepositoryAction, repositoryScope } from "./auth-scope.ts";
+import type { Credentials, Keychain } from "./credentials.ts";
+import { isDigest } from "./digest.ts";
+import type { HostCapability, HostSettings } from "./host-settings.ts";
 import { HttpClient, type HttpMethod } from "./http.ts";
 import { HttpError } from "./http-error.ts";
 import type { HttpResponse } from "./http-response.ts";
 import type { HttpBody } from "./http-sending.ts";
 import type { SourceStats } from "./image-source.ts";
 import type { RegistryHost, RepositoryName } from "./reference.ts";
-import { type Credentials, RegistryAuth } from "./registry-auth.ts";
-import { registryEndpoint } from "./registry-endpoint.ts";
+import { isAtRegistry } from "./registry-endpoint.ts";
+import type { RegistryPeer } from "./registry-peer.ts";
+import { RegistryPeers } from "./registry-peers.ts";
 import type { RetryPolicy } from "./retry.ts";
 
 export interface RegistrySessionOptions {
   readonly registry: RegistryHost;
   readonly repository: RepositoryName;
+  /** For the registry itself, never for a mirror of it. */
   readonly credentials?: Credentials | undefined;
+  /** Where credentials are looked up, for each host by its name, when none are given. */
+  readonly keychain?: Keychain | undefined;
   readonly plainHttp?: boolean | undefined;
+  /** Who speaks for the registry, in the order in which they are asked; only itself when not given. */
+  readonly hosts?: readonly HostSettings[] | undefined;
   /** Shared between sessions when given. */
   readonly http?: HttpClient | undefined;
+  /** The same, with what they have learned; `hosts` and credentials are theirs then. */
+  readonly peers?: RegistryPeers | undefined;
+  /** Whether everything is asked of the host that takes uploads. */
+  readonly isForPush?: boolean;
   readonly log?: Logger | undefined;
 }
 
@@ -27,31 +42,35 @@ export interface RegistryRequest extends WaitOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: HttpBody;
   readonly retry?: boolean;
+  /** Ask no mirror: what they gave was wrong. */
+  readonly isForOrigin?: boolean | undefined;
+  /** Another repository that the request reads from: a blob is mounted from there. */
+  readonly alsoPulls?: RepositoryName | undefined;
 }
 
-/** Requests to one repository, authorized as the registry asks. */
+/** Requests to one repository, authorized as each host asks, by way of mirrors where there are any. */
 export class RegistrySession {
   readonly registry: RegistryHost;
   readonly repository: RepositoryName;
   readonly log: Logger;
   readonly #http: HttpClient;
-  readonly #auth: RegistryAuth;
-  readonly #endpoint: URL;
+  readonly #peers: RegistryPeers;
+  readonly #isForPush: boolean;
 
   constructor({
     registry,
     repository,
-    credentials,
-    plainHttp,
     log = NO_LOG,
     http = new HttpClient({ log }),
+    isForPush = false,
+    ...rest
   }: RegistrySessionOptions) {
     this.registry = registry;
     this.repository = repository;
     this.log = log;
     this.#http = http;
-    this.#endpoint = registryEndpoint(registry, { plainHttp });
-    this.#auth = new RegistryAuth({ http, endpoint: this.#endpoint, credentials });
+    this.#isForPush = isForPush;
+    this.#peers = rest.peers ?? new RegistryPeers({ ...rest, registry, http });
   }
 
   /** `<registry>/<repository>`, for messages. */
@@ -67,72 +86,130 @@ export class RegistrySession {
     return this.#http.retryPolicy;
   }
 
-  /** Sends a request; an error status is an HttpError. */
-  async send(request: RegistryRequest): Promise<HttpResponse> {
-    const { path, ...rest } = request;
-    const url = typeof path === "string" ? this.urlOf(path) : path;
-    // The registry may send us elsewhere (Location of an upload): its credentials stay here.
-    const isHere = url.origin === this.#endpoint.origin;
-    const scope = this.#scopeOf(request.method);
-    const header = isHere ? this.#auth.header(scope) : undefined;
-    try {
-      return await this.#http.request({ ...rest, url, headers: withAuth(request, header) });
-    } catch (error) {
-      const renewed = isHere ? await this.#renew(error, { request, scope, header }) : undefined;
-      if (renewed === undefined) {
-        throw error;
-      }
-      return await this.#http.request({ ...rest, url, headers: withAuth(request, renewed) });
-    }
-  }
-
-  /** The URL of a path below `/v2/<repository>/`. */
-  urlOf(path: string): URL {
-    return new URL(`/v2/${this.repository}/${path}`, this.#endpoint);
-  }
-
-  /** Whether the registry itself is at `url`, rather than another host. */
-  isOwn(url: URL): boolean {
-    return url.origin === this.#endpoint.origin;
-  }
-
-  #scopeOf(method: HttpMethod): string {
-    const actions =
-      method === "GET" || method === "HEAD" ? "pull" : method === "DELETE" ? "delete" : "pull,push";
-    return `repository:${this.repository}:${actions}`;
-  }
-
-  async #renew(
-    error: unknown,
-    {
-      request,
-      scope,
-      header,
-    }: {
-      readonly request: RegistryRequest;
-      readonly scope: string;
-      readonly header: string | undefined;
-    },
-  ): Promise<string | undefined> {
-    if (
-      !(error instanceof HttpError) ||
-      error.status !== 401 ||
-      error.challenge === undefined ||
-      error.origin !== this.#endpoint.origin
-    ) {
-      return undefined;
-    }
-    return await this.#auth.answer(error.challenge, {
-      scope,
-      refused: header,
-      signal: request.signal,
+  /** The same repository, with every question asked where uploads go: a mirror may not know of them yet. */
+  forPush(): RegistrySession {
+    const { registry, repository, log } = this;
+    const http = this.#http;
+    return new RegistrySession({
+      registry,
+      repository,
+      log,
+      http,
+      peers: this.#peers,
+      isForPush: true,
     });
+  }
+
+  /** Sends a request; an error status is an HttpError: of the last host, when others were asked before. */
+  async send(request: RegistryRequest): Promise<HttpResponse> {
+    const { path } = request;
+    if (typeof path !== "string") {
+      return await this.#sendTo(this.#peers.at(path), path, request);
+    }
+    const peers = this.#peersFor(path, request);
+    for (const [index, peer] of peers.entries()) {
+      const isLast = index === peers.length - 1;
+      try {
+        // Before another is asked, nothing is waited for.
+        const attempt = isLast ? request : { ...request, retry: false };
+        return await this.#sendTo(peer, this.#urlAt(peer, path, request), attempt);
+      } catch (error) {
+        request.signal?.throwIfAborted();
+        if (isLast || !(error instanceof SociError)) {
+          throw error;
+        }
+        this.#passOver(peer, error);
+      }
+    }
+    throw new Error("no host was asked");
+  }
+
+  /** Whether the registry or one of its mirrors is at `url`, rather than another host. */
+  isOwn(url: URL): boolean {
+    return this.#peers.at(url) !== undefined;
+  }
+
+  /** A mirror gave what is wrong or broken: it is left alone for a while. Whether there is another to ask. */
+  distrust(url: URL): boolean {
+    const peer = this.#peers.at(url);
+    if (peer === undefined || peer.isOrigin) {
+      return false;
+    }
+    this.#peers.rest(peer);
+    return true;
+  }
+
+  #peersFor(
+    path: string,
+    { method, isForOrigin = false }: RegistryRequest,
+  ): readonly RegistryPeer[] {
+    if (this.#isForPush) {
+      return this.#peers.for("push");
+    }
+    return isForOrigin ? [this.#peers.origin] : this.#peers.for(capabilityFor(method, path));
+  }
+
+  #urlAt({ api, isOrigin }: RegistryPeer, path: string, { method }: RegistryRequest): URL {
+    const url = new URL(`${api.href}${this.repository}/${path}`);
+    // As containerd asks mirrors: one of them may stand for several registries.
+    if (!isOrigin && !isAtRegistry(api, this.registry) && isReading(method)) {
+      url.searchParams.set("ns", this.registry);
+    }
+    return url;
+  }
+
+  async #sendTo(
+    peer: RegistryPeer | undefined,
+    url: URL,
+    request: RegistryRequest,
+  ): Promise<HttpResponse> {
+    const { path: _path, isForOrigin: _isForOrigin, alsoPulls, ...rest } = request;
+    // The registry may send us elsewhere (storage, the place for an upload): its credentials stay here.
+    return peer === undefined
+      ? await this.#http.request({ ...rest, url, tls: this.#peers.strangerTls })
+      : await peer.send({ ...rest, url }, this.#scopesFor(request.method, alsoPulls));
+  }
+
+  #passOver(peer: RegistryPeer, error: SociError): void {
+    const { host } = peer.api;
+    if (error instanceof HttpError && error.status === 404) {
+      this.log.debug("mirror does not have it, asking the next host", { host, error });
+      return;
+    }
+    this.log.warn("mirror failed, asking the next host", { host, error });
+    const isOut = !(error instanceof HttpError) || error.status === undefined || error.temporary;
+    if (isOut && !peer.isOrigin) {
+      this.#peers.rest(peer);
+    }
+  }
+
+  #scopesFor(method: HttpMethod, alsoPulls: RepositoryName | undefined): readonly AuthScope[] {
+    const scope = repositoryScope(this.repository, this.#actionsFor(method));
+    return alsoPulls === undefined ? [scope] : [scope, repositoryScope(alsoPulls, ["pull"])];
+  }
+
+  #actionsFor(method: HttpMethod): readonly RepositoryAction[] {
+    if (method === "DELETE") {
+      return ["delete"];
+    }
+    // One token for all of a push.
+    return isReading(method) && !this.#isForPush ? ["pull"] : ["pull", "push"];
   }
 }
 
-function withAuth(
-  { headers }: RegistryRequest,
-  authorization: string | undefined,
-): Readonly<Record<string, string>> {
-  return { ...headers, ...(authorization === undefined ? {} : { authorization }) };
+function isReading(method: HttpMethod): boolean {
+  return method === "GET" || method === "HEAD";
+}
+
+function capabilityFor(method: HttpMethod, path: string): HostCapability {
+  if (!isReading(method) || path.startsWith("blobs/uploads/")) {
+    return "push";
+  }
+  if (path.startsWith("referrers/")) {
+    return "referrers";
+  }
+  const [, reference] = /^manifests\/(.*)$/.exec(path) ?? [];
+  return path.startsWith("blobs/") || (reference !== undefined && isDigest(reference))
+    ? "pull"
+    : "resolve";
 }

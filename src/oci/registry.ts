@@ -1,7 +1,7 @@
 import type { WaitOptions } from "../async/wait-options.ts";
 import { downloadBlob, headBlob } from "./blob-download.ts";
 import { BlobRequests } from "./blob-requests.ts";
-import { type BlobOpener, uploadBlob } from "./blob-upload.ts";
+import { uploadBlob, type UploadOptions } from "./blob-upload.ts";
 import type { Descriptor } from "./descriptor.ts";
 import type { Digest } from "./digest.ts";
 import type { BlobRangeOptions, SourceStats } from "./image-source.ts";
@@ -22,6 +22,7 @@ import {
   type PutManifestResult,
 } from "./registry-manifests.ts";
 import { RegistrySession, type RegistrySessionOptions } from "./registry-session.ts";
+import type { BlobOpener } from "./upload-source.ts";
 import { readWholeBlob } from "./whole-blob.ts";
 
 export interface RegistryClientOptions extends RegistrySessionOptions {
@@ -37,11 +38,13 @@ export interface RegistryClientOptions extends RegistrySessionOptions {
  */
 export class RegistryClient {
   readonly #session: RegistrySession;
+  readonly #upstream: RegistrySession;
   readonly #requests: BlobRequests;
   readonly #parallel: ParallelPolicy;
 
   constructor({ parallel, ...options }: RegistryClientOptions) {
     this.#session = new RegistrySession(options);
+    this.#upstream = this.#session.forPush();
     this.#requests = new BlobRequests(this.#session);
     this.#parallel = { ...DEFAULT_PARALLEL, ...parallel };
   }
@@ -73,24 +76,31 @@ export class RegistryClient {
     return downloadBlob(this.#requests, blob, options);
   }
 
-  /** The size in bytes of a blob; `undefined` when it is not there. */
+  /** The size in bytes of a blob where uploads go; `undefined` when it is not there. */
   headBlob(digest: Digest, options: WaitOptions = {}): Promise<number | undefined> {
-    return headBlob(this.#session, digest, options);
+    return headBlob(this.#upstream, digest, options);
   }
 
-  /** Puts a blob, unless it is there; whether it was sent. `open` is called once an attempt. */
-  uploadBlob(blob: Descriptor, open: BlobOpener, { signal }: WaitOptions = {}): Promise<boolean> {
-    return uploadBlob(this.#session, blob, { open, signal });
+  /**
+   * Puts a blob, unless it is there or can be mounted; whether it was sent. `open` is called again
+   * where an upload has to go back.
+   */
+  uploadBlob(
+    blob: Descriptor,
+    open: BlobOpener,
+    options: Omit<UploadOptions, "open"> = {},
+  ): Promise<boolean> {
+    return uploadBlob(this.#session, blob, { ...options, open });
   }
 
   /** Puts a manifest or image index, by its digest or under a tag. */
   putManifest(bytes: Uint8Array, options: PutManifestOptions): Promise<PutManifestResult> {
-    return putManifest(this.#session, bytes, options);
+    return putManifest(this.#upstream, bytes, options);
   }
 
   /** Removes a manifest; `false` when the registry does not do that. */
   deleteManifest(digest: Digest, options: WaitOptions = {}): Promise<boolean> {
-    return deleteManifest(this.#session, digest, options);
+    return deleteManifest(this.#upstream, digest, options);
   }
 
   /** Descriptors of the manifests of one artifact type that refer to `subject`. */
@@ -107,6 +117,6 @@ export class RegistryClient {
     pair: { readonly subject: Digest; readonly referrer: Descriptor },
     options: UpdateReferrersTagOptions = {},
   ): Promise<ReferrersTagUpdate> {
-    return updateReferrersTag(this.#session, pair, options);
+    return updateReferrersTag(this.#upstream, pair, options);
   }
 }

@@ -2,7 +2,7 @@ import type { Descriptor } from "../../src/oci/descriptor.ts";
 import { HttpClient } from "../../src/oci/http.ts";
 import { parseReference, type TagName } from "../../src/oci/reference.ts";
 import { RegistryClient } from "../../src/oci/registry.ts";
-import type { Credentials } from "../../src/oci/registry-auth.ts";
+import type { Credentials } from "../../src/oci/credentials.ts";
 import { addImage, type BuiltImage, buildImage } from "../support/image-builder.ts";
 import { TestRegistry } from "../support/registry.ts";
 import type { RegistryManners } from "../support/registry-manners.ts";
