@@ -35,6 +35,9 @@ const NODE_TYPES: ReadonlyMap<string, NodeType> = new Map([
 // What following symlinks and joining xattrs may cost over a whole layer: seconds of work, not hours.
 const MAX_FOLLOWED = 50_000_000;
 
+// Joining one takes as long as some steps of a path.
+const XATTR_COST = 4;
+
 // An entry's name of 4 KiB implies two thousand directories, which take two megabytes. Entries of a
 // real layer have few parents that no entry describes.
 const FREE_IMPLIED = 65_536;
@@ -204,7 +207,7 @@ class LayerTreeBuilder {
       if (child?.kind === "directory") {
         directory = child;
       } else if (child === undefined || child.kind === "whiteout") {
-        this.#countImplied(rawName);
+        this.#checkImplied(part, rawName);
         const made = newDirectory(true, setgidGroupOf(directory));
         this.#put(directory, part, made);
         directory = made;
@@ -216,7 +219,14 @@ class LayerTreeBuilder {
     return directory;
   }
 
-  #countImplied(rawName: ByteName): void {
+  #checkImplied(name: ByteName, rawName: ByteName): void {
+    // A symlink's target may hold names that no entry can have.
+    if (name.length > MAX_NAME_BYTES) {
+      throw this.#refuse(
+        rawName,
+        `its parent has a name of ${name.length} bytes, want at most ${MAX_NAME_BYTES}`,
+      );
+    }
     this.#implied++;
     const most = FREE_IMPLIED + IMPLIED_PER_ENTRY * (this.#entry + 1);
     if (this.#implied > most) {
@@ -226,7 +236,7 @@ class LayerTreeBuilder {
 
   /** Each further entry of a node may add xattrs to those it has: many entries are quadratic work. */
   #chargeXattrs(attributes: Attributes | undefined): void {
-    this.#budget.left -= attributes?.xattrs.length ?? 0;
+    this.#budget.left -= XATTR_COST * (attributes?.xattrs.length ?? 0);
     if (this.#budget.left < 0) {
       throw new SociError(
         "data-loss",

@@ -179,6 +179,10 @@ test.each([
   { title: "a whiteout of ..", entries: [file("a/.wh...")] },
   { title: "a NUL in a name", entries: [file("a\0b")] },
   { title: "a name of 256 bytes", entries: [file("x".repeat(256))] },
+  {
+    title: "a parent of 256 bytes behind a symlink",
+    entries: [symlink("a", "x".repeat(256)), file("a/b")],
+  },
   { title: "a path of 4096 bytes", entries: [file(`${"a/".repeat(2048)}b`)] },
   { title: "a symlink to nothing", entries: [symlink("a", "")] },
   { title: "an unknown type", entries: [{ name: "a", type: "door" }] },
