@@ -4,10 +4,12 @@ import { gzipSync } from "node:zlib";
 import { Builder } from "flatbuffers";
 import { WasmEngine } from "../../src/deflate/wasm-engine.ts";
 import { isKind } from "../../src/errors.ts";
+import { mergeLayers } from "../../src/tree/merge-layers.ts";
 import { decodeZtoc } from "../../src/ztoc/decode-ztoc.ts";
 import { ZtocBuilder } from "../../src/ztoc/ztoc-builder.ts";
 import { COMPRESSION_INFO, FILE_METADATA, TOC, XATTR, ZTOC } from "../../src/ztoc/ztoc-schema.ts";
 import { TarScanner } from "../../src/tar/tar-scanner.ts";
+import { file, layer } from "../tree/toc-entries.ts";
 import { concat, entry, latin1, pax } from "../tar/tar-blocks.ts";
 
 type Inputs = Readonly<Record<string, () => void>>;
@@ -147,10 +149,26 @@ const BUILDER: Inputs = {
   "many-files": () => buildLayer(manyFiles(300_000)),
 };
 
+/** Names of 4 KiB, each of two thousand directories of its own. */
+function mergeDeepNames(count: number): void {
+  const names = Array.from({ length: count }, (_, i) => file(`${i}/${"a/".repeat(2000)}f`));
+  mergeLayers([layer(...names)]);
+}
+
+const TREE: Inputs = {
+  nothing: () => mergeDeepNames(1),
+  // As many as are let pass, and more than are.
+  "deep-names": () => {
+    mergeDeepNames(32);
+    mergeDeepNames(1000);
+  },
+};
+
 const DECODERS: Readonly<Record<string, Inputs>> = {
   "tar-scanner": TAR_SCANNER,
   ztoc: DECODE_ZTOC,
   builder: BUILDER,
+  tree: TREE,
 };
 
 const [decoder = "", input = ""] = process.argv.slice(2);

@@ -1,0 +1,212 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { type ByteName, byteNameOf, byteNameOfText } from "../../src/tree/byte-name.ts";
+import type { FileTree, NodeId } from "../../src/tree/file-tree.ts";
+import type { LayerTree } from "../../src/tree/layer-node.ts";
+import { buildLayerTree } from "../../src/tree/layer-tree.ts";
+import { mergeLayers } from "../../src/tree/merge-layers.ts";
+import { type ResolvedPath, resolvePath } from "../../src/tree/resolve-path.ts";
+import { file, hardlink, layer, toc, type TocEntry } from "../tree/toc-entries.ts";
+import { fuzz } from "./fuzz.ts";
+import { outcomeOf, valueOf } from "./outcome.ts";
+import { peakMemory } from "./peak-memory.ts";
+
+const part = fc.oneof(
+  { weight: 12, arbitrary: fc.constantFrom("a", "b", "c", "d") },
+  { weight: 4, arbitrary: fc.constantFrom("..", ".", "") },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom(
+      ".wh.a",
+      ".wh.b",
+      ".wh..wh..opq",
+      ".wh..wh.plnk",
+      ".wh.",
+      ".wh...",
+      ".wh..",
+      ".wh..",
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom("n".repeat(255), "n".repeat(256), "x\0y", "\u00fc", "\n"),
+  },
+);
+const hostilePath = fc
+  .record({
+    root: fc.constantFrom("", "", "", "/", "//", "./", "../"),
+    parts: fc.array(part, { maxLength: 6 }),
+    times: fc.oneof(
+      { weight: 30, arbitrary: fc.constant(1) },
+      { weight: 1, arbitrary: fc.constant(700) },
+    ),
+  })
+  .map(({ root, parts, times }) => root + new Array(times).fill(parts.join("/")).join("/"));
+
+const hostileEntry: fc.Arbitrary<TocEntry> = fc.record(
+  {
+    name: fc.oneof(
+      { weight: 9, arbitrary: hostilePath },
+      { weight: 1, arbitrary: fc.uint8Array({ maxLength: 20 }) },
+    ),
+    linkname: hostilePath,
+    type: fc.oneof(
+      {
+        weight: 20,
+        arbitrary: fc.constantFrom("reg", "dir", "dir", "symlink", "symlink", "hardlink"),
+      },
+      { weight: 3, arbitrary: fc.constantFrom("char", "block", "fifo") },
+      { weight: 1, arbitrary: fc.constantFrom("", "other") },
+    ),
+    mode: fc.constantFrom(0o644, 0o755, 0o6755, 0o2755, 0o177777),
+    gid: fc.nat(3),
+    devmajor: fc.constantFrom(0n, 1n, -1n, 2n ** 63n - 1n),
+    modTime: fc.constantFrom("", "2020-09-13T12:26:40Z", "0000-01-01T00:00:00Z"),
+    xattrs: fc.dictionary(
+      fc.constantFrom(
+        "SCHILY.xattr.user.a",
+        "SCHILY.xattr.user.",
+        "SCHILY.xattr.trusted.overlay.opaque",
+        "SCHILY.xattr.trusted.overlay.redirect",
+        "SCHILY.xattr.security.capability",
+        "SCHILY.xattr.user.overlay.whiteout",
+        "comment",
+      ),
+      fc.string({ maxLength: 4 }),
+      { maxKeys: 3 },
+    ),
+  },
+  { requiredKeys: ["name"] },
+);
+const hostileLayers = fc.array(fc.array(hostileEntry, { maxLength: 14 }), {
+  minLength: 1,
+  maxLength: 5,
+});
+
+function mergedOf(layers: readonly (readonly TocEntry[])[]): FileTree | undefined {
+  const trees = layers.map((entries) => valueOf(outcomeOf(() => buildLayerTree(toc(entries)))));
+  const whole = trees.filter((tree): tree is LayerTree => tree !== undefined);
+  return valueOf(outcomeOf(() => mergeLayers(whole)));
+}
+
+/** Names that mean more than themselves must not be seen: they would lead out. */
+function isPlainName(name: ByteName): boolean {
+  return (
+    name.length >= 1 && name.length <= 255 && name !== "." && name !== ".." && !/[/\0]/.test(name)
+  );
+}
+
+/** Walks the whole tree and returns its paths; fails where it is not a tree of plain names. */
+function expectTree(tree: FileTree): string[] {
+  const paths: string[] = [];
+  const walk = (node: NodeId, path: string): void => {
+    expect(path.length).toBeLessThan(4096 + 256);
+    expect(paths.length).toBeLessThan(200_000);
+    for (const { name, node: child } of tree.list(node)) {
+      expect(isPlainName(name)).toBe(true);
+      // Only the last name of a path is a mark: an unpacker makes plain directories of those before it.
+      expect(name.startsWith(".wh.") && tree.attributes(child).type !== "dir").toBe(false);
+      expect(tree.lookup(node, name)).toBe(child);
+      const childPath = path === "" ? name : `${path}/${name}`;
+      paths.push(childPath);
+      expectNode(tree, child);
+      walk(child, childPath);
+    }
+  };
+  expect(tree.attributes(tree.root).type).toBe("dir");
+  walk(tree.root, "");
+  return paths;
+}
+
+function expectNode(tree: FileTree, node: NodeId): void {
+  const { type, mode, xattrs, devmajor, devminor } = tree.attributes(node);
+  expect(mode >= 0 && mode <= 0o7777).toBe(true);
+  // Overlayfs' own marks must not come from a layer.
+  expect(xattrs.some(({ name }) => name.startsWith("trusted."))).toBe(false);
+  expect(type === "char" && devmajor === 0 && devminor === 0).toBe(false);
+  expect(tree.content(node) !== undefined).toBe(type === "reg");
+}
+
+/** Resolves a path; a result is a path without symlinks, `.` and `..`, of the node that it leads to. */
+function expectResolved(tree: FileTree, path: string, followLast: boolean): void {
+  const resolved = valueOf<ResolvedPath>(
+    outcomeOf(
+      () => resolvePath(tree, byteNameOfText(path), { followLast }),
+      ["not-found", "failed-precondition"],
+    ),
+  );
+  if (resolved === undefined) return;
+  let node = tree.root;
+  for (const name of resolved.path.split("/").filter((each) => each !== "")) {
+    expect(isPlainName(name as ByteName)).toBe(true);
+    expect(tree.attributes(node).type).toBe("dir");
+    node = tree.lookup(node, name as ByteName) ?? expect.unreachable(name);
+  }
+  expect(node).toBe(resolved.node);
+  if (followLast) expect(tree.attributes(node).type).not.toBe("symlink");
+}
+
+fuzz(
+  "buildLayerTree() and mergeLayers() keep hostile names inside the root, or refuse the layer",
+  { runs: 1200 },
+  fc.record({
+    layers: hostileLayers,
+    paths: fc.array(hostilePath, { maxLength: 5 }),
+    followLast: fc.boolean(),
+  }),
+  ({ layers, paths, followLast }) => {
+    const tree = mergedOf(layers);
+    if (tree === undefined) return;
+    const all = expectTree(tree);
+    for (const path of [...paths, ...all.slice(0, 50)]) expectResolved(tree, path, followLast);
+  },
+);
+
+fuzz(
+  "buildLayerTree() takes the order of lists and lookups from the bytes of names alone",
+  { runs: 300 },
+  fc.array(fc.uint8Array({ min: 1, minLength: 1, maxLength: 6 }), { maxLength: 12 }),
+  (names) => {
+    const tree = mergedOf([names.map((name) => file(name))]);
+    if (tree === undefined) return;
+    const listed = Array.from(tree.list(tree.root), ({ name }) => name);
+    expect(listed).toEqual([...listed].sort());
+    for (const name of names) {
+      const plain = byteNameOf(name);
+      if (isPlainName(plain) && !plain.startsWith(".wh."))
+        expect(tree.lookup(tree.root, plain)).toBeDefined();
+    }
+  },
+);
+
+const deep = (top: string): string => `${top}/${"a/".repeat(2000)}f`;
+
+describe("buildLayerTree() and mergeLayers()", () => {
+  test("refuse a layer whose names imply far more directories than it has entries", () => {
+    const names = Array.from({ length: 60 }, (_, i) => file(deep(`d${i}`)));
+    expect(outcomeOf(() => layer(...names))).toEqual({ refused: "data-loss" });
+  });
+
+  test("merge deep directories that no layer describes in time that grows with their number", () => {
+    const files = (name: string) =>
+      Array.from({ length: 30 }, (_, i) => file(deep(`d${i}`) + name));
+    const others = Array.from({ length: 100 }, (_, i) => layer(file(`other-${i}`)));
+    const trees = [layer(...files("1")), ...others, layer(...files("2"))];
+    const start = performance.now();
+    expect(mergeLayers(trees).nodeCount).toBeGreaterThan(60_000);
+    // Two seconds here; as the square of the depth it would take minutes.
+    expect(performance.now() - start).toBeLessThan(20_000);
+  });
+
+  test("refuse entries that add ever more xattrs to one node", () => {
+    const links = Array.from({ length: 12_000 }, (_, i) =>
+      hardlink(`h${i}`, "f", { xattrs: { [`SCHILY.xattr.user.x${i}`]: "v" } }),
+    );
+    expect(outcomeOf(() => layer(file("f"), ...links))).toEqual({ refused: "data-loss" });
+  }, 60_000);
+
+  test("take no more memory for deep names than a small multiple of the names", async () => {
+    const idle = await peakMemory("tree", "nothing");
+    expect((await peakMemory("tree", "deep-names")) - idle).toBeLessThan(400 << 20);
+  }, 60_000);
+});
