@@ -7,12 +7,7 @@ import type { Digest } from "./digest.ts";
 import type { BlobRangeOptions, SourceStats } from "./image-source.ts";
 import { DEFAULT_PARALLEL, type ParallelPolicy } from "./parallel-download.ts";
 import type { TagName } from "./reference.ts";
-import {
-  listReferrers,
-  type ReferrersTagUpdate,
-  updateReferrersTag,
-  type UpdateReferrersTagOptions,
-} from "./referrers.ts";
+import { listReferrers } from "./referrers.ts";
 import {
   deleteManifest,
   type FetchedManifest,
@@ -22,6 +17,11 @@ import {
   type PutManifestResult,
 } from "./registry-manifests.ts";
 import { RegistrySession, type RegistrySessionOptions } from "./registry-session.ts";
+import {
+  type ReferrersTagUpdate,
+  updateReferrersTag,
+  type UpdateReferrersTagOptions,
+} from "./update-referrers-tag.ts";
 import type { BlobOpener } from "./upload-source.ts";
 import { readWholeBlob } from "./whole-blob.ts";
 

@@ -6,7 +6,7 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { OCI_INDEX } from "../oci/media-types.ts";
 import type { RegistryClient } from "../oci/registry.ts";
-import type { ReferrersTagUpdate } from "../oci/referrers.ts";
+import type { ReferrersTagUpdate } from "../oci/update-referrers-tag.ts";
 import { encodeImageIndex } from "./go-json.ts";
 import { decodeSociIndex, sociConfigDescriptor, sociIndexDescriptor } from "./soci-index.ts";
 
