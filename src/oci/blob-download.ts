@@ -60,6 +60,7 @@ export async function* downloadBlob(
       }
       if (at === from) {
         requests.forgetLocation(blob);
+        session.distrust(response.url);
       }
       fruitless = at > from ? 0 : fruitless + 1;
       const waitMs = retryWaitMs(session.retryPolicy, { retries: fruitless });

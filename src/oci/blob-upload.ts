@@ -5,7 +5,7 @@ import type { Descriptor } from "./descriptor.ts";
 import { HttpError } from "./http-error.ts";
 import { OCTET_STREAM } from "./media-types.ts";
 import type { RepositoryName } from "./reference.ts";
-import type { RegistrySession } from "./registry-session.ts";
+import type { RegistryRequest, RegistrySession } from "./registry-session.ts";
 import { retryWaitMs } from "./retry.ts";
 import { uploadedBytes, uploadLocation, withDigest } from "./upload-location.ts";
 import { type BlobOpener, UploadSource } from "./upload-source.ts";
@@ -90,7 +90,8 @@ class BlobUpload {
   async mount(from: RepositoryName, options: WaitOptions): Promise<boolean> {
     const query = `mount=${encodeURIComponent(this.#blob.digest)}&from=${encodeURIComponent(from)}`;
     try {
-      return (await this.#begin(`blobs/uploads/?${query}`, options)) === 201;
+      const path = `blobs/uploads/?${query}`;
+      return (await this.#begin(path, { ...options, alsoPulls: from })) === 201;
     } catch (error) {
       if (!(error instanceof HttpError) || !NO_MOUNT.includes(error.status ?? 0)) {
         throw error;
@@ -162,10 +163,14 @@ class BlobUpload {
   }
 
   /** Starts a session; the status, which is 201 when there is nothing left to send. */
-  async #begin(path: string, { signal }: WaitOptions): Promise<number> {
+  async #begin(
+    path: string,
+    { alsoPulls, signal }: Pick<RegistryRequest, "alsoPulls" | "signal">,
+  ): Promise<number> {
     await using response = await this.#session.send({
       method: "POST",
       path,
+      alsoPulls,
       body: { size: 0, open: () => [] },
       signal,
     });

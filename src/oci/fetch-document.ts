@@ -11,7 +11,10 @@ export interface FetchedDocument {
   readonly url: URL;
 }
 
-export type DocumentRequest = Pick<RegistryRequest, "path" | "headers" | "signal"> & {
+export type DocumentRequest = Pick<
+  RegistryRequest,
+  "path" | "headers" | "isForOrigin" | "signal"
+> & {
   readonly maxBytes: number;
 };
 

@@ -51,6 +51,7 @@ async function fetchManifest(
       ...(isFresh ? { "cache-control": "no-cache" } : {}),
     },
     maxBytes: MAX_JSON_BYTES,
+    isForOrigin: isFresh,
     signal,
   });
   const what = `manifest "${reference}" of ${session.name}`;

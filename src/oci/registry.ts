@@ -90,7 +90,7 @@ export class RegistryClient {
     open: BlobOpener,
     options: Omit<UploadOptions, "open"> = {},
   ): Promise<boolean> {
-    return uploadBlob(this.#session, blob, { ...options, open });
+    return uploadBlob(this.#upstream, blob, { ...options, open });
   }
 
   /** Puts a manifest or image index, by its digest or under a tag. */
