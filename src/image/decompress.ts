@@ -1,4 +1,4 @@
-import { Readable } from "node:stream";
+import { pipeline, Readable } from "node:stream";
 import { createZstdDecompress } from "node:zlib";
 import { GzipDecoder } from "../deflate/gzip-decoder.ts";
 import type { InflateEngine } from "../deflate/inflate-engine.ts";
@@ -77,12 +77,22 @@ async function* gunzip(
 }
 
 async function* unzstd(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let failure: { readonly error: unknown } | undefined;
+  async function* watched(): AsyncGenerator<Uint8Array> {
+    try {
+      yield* source;
+    } catch (error) {
+      failure = { error };
+      throw error;
+    }
+  }
   // The stream is not asked whether it ended inside a frame: the blob's digest says that it is whole.
-  const stream = Readable.from(source).pipe(createZstdDecompress());
+  // pipeline(), for pipe() would leave the reader waiting when the source fails.
+  const stream = pipeline(Readable.from(watched()), createZstdDecompress(), () => undefined);
   try {
     yield* stream;
   } catch (cause) {
-    if (cause instanceof SociError) throw cause;
+    if (failure !== undefined) throw failure.error;
     throw new SociError("data-loss", "Cannot decompress a zstd layer", { cause });
   }
 }

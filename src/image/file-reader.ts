@@ -8,6 +8,7 @@ import type { SparseExtent } from "../tar/tar-entry.ts";
 import type { Content } from "../tree/file-tree.ts";
 import { decompress, peekEncoding } from "./decompress.ts";
 import type { LayerView } from "./layer-view.ts";
+import { verifyPieces } from "./piece-digests.ts";
 
 export interface FileReaderOptions extends SignalOptions {
   readonly source: ImageSource;
@@ -63,15 +64,18 @@ export class FileReader implements AsyncDisposable {
   }
 
   async *#readStreamed(
-    { descriptor, sparse }: LayerView,
+    { descriptor, pieces, sparse }: LayerView,
     { entry, uncompressedOffset, size }: Content,
   ): AsyncGenerator<Uint8Array, void> {
     const extents = sparse.get(entry) ?? [{ offset: 0, length: size }];
     const stored = extents.reduce((sum, { length }) => sum + length, 0);
     const { source, engine, signal } = this.#options;
+    if (pieces === undefined) throw new Error(`layer ${descriptor.digest} has no digests`);
     const peeked = await peekEncoding(source.blob(descriptor, { signal }));
     const range = { start: uncompressedOffset, end: uncompressedOffset + stored };
-    yield* withHoles(sliceOf(decompress(peeked, engine), range), extents, size);
+    const what = `layer ${descriptor.digest} of "${source.name}"`;
+    const verified = verifyPieces(decompress(peeked, engine), pieces, what);
+    yield* withHoles(sliceOf(verified, range), extents, size);
   }
 
   #layer({ layer }: Content): LayerView {

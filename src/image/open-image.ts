@@ -12,6 +12,7 @@ import { LAYER_DIGEST_ANNOTATION, ZTOC_MEDIA_TYPE } from "../soci/annotations.ts
 import type { DiscoveredIndex, ExplicitIndex, LocalIndexes } from "../soci/discover.ts";
 import { discoverSociIndex } from "../soci/discover.ts";
 import type { FileTree } from "../tree/file-tree.ts";
+import type { LayerTree } from "../tree/layer-node.ts";
 import { buildLayerTree } from "../tree/layer-tree.ts";
 import { mergeLayers } from "../tree/merge-layers.ts";
 import type { ZtocFactory } from "../ztoc/build-ztoc.ts";
@@ -66,17 +67,20 @@ export async function openImage(options: OpenImageOptions): Promise<OpenedImage>
     options.log[error === undefined ? "debug" : "warn"]("no SOCI index", { from, reason });
   }
   const layers = await openLayers(image, found, options);
-  const trees = layers.map(({ files, descriptor }) =>
-    buildLayerTree(files, { name: descriptor.digest }),
-  );
-  return { image, index: found, layers, tree: mergeLayers(trees) };
+  const tree = mergeLayers(layers.map((layer) => layer.tree));
+  return { image, index: found, layers: layers.map(({ view }) => view), tree };
+}
+
+interface OpenedLayer {
+  readonly view: LayerView;
+  readonly tree: LayerTree;
 }
 
 async function openLayers(
   { manifest }: ResolvedImage,
   found: DiscoveredIndex | undefined,
   options: OpenImageOptions,
-): Promise<LayerView[]> {
+): Promise<OpenedLayer[]> {
   const { signal, onStreamed } = options;
   const ztocs = ztocsByLayer(found);
   const { layers } = manifest;
@@ -84,21 +88,24 @@ async function openLayers(
   if (unindexed.length > 0) onStreamed?.(unindexed, found !== undefined);
   return await mapConcurrent(
     layers,
-    async (layer, inner): Promise<LayerView> => {
-      const descriptor = ztocs.get(layer.digest);
-      const here = { ...options, signal: inner };
-      const ztoc = descriptor === undefined ? undefined : await fetchZtoc(layer, descriptor, here);
-      if (ztoc === undefined) return await streamLayer(layer, here);
-      return {
-        descriptor: layer,
-        files: ztoc.files,
-        ztoc,
-        sparse: new Map(),
-        from: "index",
-      };
+    async (layer, inner): Promise<OpenedLayer> => {
+      const view = await viewLayer(layer, ztocs.get(layer.digest), { ...options, signal: inner });
+      // While other layers are still on their way.
+      return { view, tree: buildLayerTree(view.files, { name: layer.digest }) };
     },
     { limit: PARALLEL, signal },
   );
+}
+
+async function viewLayer(
+  layer: Descriptor,
+  descriptor: Descriptor | undefined,
+  options: OpenImageOptions,
+): Promise<LayerView> {
+  const ztoc = descriptor === undefined ? undefined : await fetchZtoc(layer, descriptor, options);
+  if (ztoc === undefined) return await streamLayer(layer, options);
+  const { files } = ztoc;
+  return { descriptor: layer, files, ztoc, pieces: undefined, sparse: new Map(), from: "index" };
 }
 
 function ztocsByLayer(

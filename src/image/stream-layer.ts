@@ -12,6 +12,7 @@ import { fileMetadataOf } from "../ztoc/file-metadata-of.ts";
 import { DEFAULT_SPAN_SIZE } from "../ztoc/ztoc.ts";
 import { decompress, peekEncoding } from "./decompress.ts";
 import type { LayerView } from "./layer-view.ts";
+import { PieceDigester } from "./piece-digests.ts";
 
 export interface StreamLayerOptions extends WaitOptions {
   readonly source: ImageSource;
@@ -60,7 +61,8 @@ async function viewThroughZtoc(
     for await (const chunk of built.chunks()) parts.push(chunk.slice());
     const ztoc = built.unusable === undefined ? decodeZtoc(Buffer.concat(parts)) : undefined;
     if (ztoc === undefined) return await viewThroughTar(descriptor, options);
-    return { descriptor, files: ztoc.files, ztoc, sparse: new Map(), from: "streamed" };
+    const { files } = ztoc;
+    return { descriptor, files, ztoc, pieces: undefined, sparse: new Map(), from: "streamed" };
   });
 }
 
@@ -86,9 +88,14 @@ async function viewOf(
       files.push(file);
     },
   });
-  for await (const chunk of decompress(peeked, engine)) scanner.push(chunk);
+  const digester = new PieceDigester();
+  for await (const chunk of decompress(peeked, engine)) {
+    digester.update(chunk);
+    scanner.push(chunk);
+  }
   scanner.finish();
-  return { descriptor, files, ztoc: undefined, sparse, from: "streamed" };
+  const pieces = digester.finish();
+  return { descriptor, files, ztoc: undefined, pieces, sparse, from: "streamed" };
 }
 
 /** What an unpacker makes of an entry, also of those that no zTOC holds. */
