@@ -3,9 +3,8 @@ import type { Logger } from "../observability/log.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { ImageSource, SignalOptions } from "../oci/image-source.ts";
-import { checkSpans } from "../ztoc/check-spans.ts";
 import { decodeZtoc } from "../ztoc/decode-ztoc.ts";
-import { isSparse } from "../ztoc/is-sparse.ts";
+import { ztocFault } from "../ztoc/ztoc-fault.ts";
 import type { Ztoc } from "../ztoc/ztoc.ts";
 
 /** Where zTOCs may already be, without a request. */
@@ -53,8 +52,7 @@ function faultOf(ztoc: Ztoc, layer: Descriptor): string | undefined {
   if (ztoc.compressedArchiveSize !== layer.size) {
     return `it is of a layer of ${ztoc.compressedArchiveSize} bytes, want ${layer.size}`;
   }
-  if (ztoc.files.some(isSparse)) return "it holds sparse files, whose holes a zTOC cannot tell";
-  return checkSpans(ztoc);
+  return ztocFault(ztoc);
 }
 
 async function readZtoc(

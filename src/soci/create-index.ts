@@ -8,6 +8,8 @@ import type { ImageSource } from "../oci/image-source.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import type { PlatformImage } from "../oci/select-images.ts";
 import type { ZtocFactory } from "../ztoc/build-ztoc.ts";
+import { decodeZtoc } from "../ztoc/decode-ztoc.ts";
+import { ztocFault } from "../ztoc/ztoc-fault.ts";
 import { DEFAULT_SPAN_SIZE } from "../ztoc/ztoc.ts";
 import type { LayerZtoc } from "./build-soci-index.ts";
 import { buildSociIndex } from "./build-soci-index.ts";
@@ -121,13 +123,24 @@ async function reusedZtoc(
   // Whether xattrs can be done without is not kept beside a zTOC: with that question, build anew.
   if (force || optimizations.includes("xattr")) return undefined;
   const found = await sink.findZtoc(layer.digest, spanSize);
-  if (found === undefined) return undefined;
+  if (found === undefined || !(await isUsable(sink, found.digest, layer))) return undefined;
   const { digest, size } = found;
   return {
     status: "reused",
     layer,
     ztoc: { digest, size, layer, spanSize, disableXattrs: false },
   };
+}
+
+/** `ztoc create` also stores zTOCs that no reader can use; and disks rot. */
+async function isUsable(sink: ArtifactSink, digest: Digest, layer: Descriptor): Promise<boolean> {
+  try {
+    const ztoc = decodeZtoc(await sink.readZtoc(digest));
+    return ztocFault(ztoc) === undefined && ztoc.compressedArchiveSize === layer.size;
+  } catch (error) {
+    if (isKind(error, "data-loss", "not-found")) return false;
+    throw error;
+  }
 }
 
 async function builtZtoc(

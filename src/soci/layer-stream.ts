@@ -7,6 +7,7 @@ export class LayerStream implements AsyncIterable<Uint8Array> {
   readonly #iterator: AsyncIterator<Uint8Array>;
   readonly #onBytes: (count: number) => void;
   #ended = false;
+  #failure: { readonly reason: unknown } | undefined;
 
   constructor(source: AsyncIterable<Uint8Array>, onBytes: (count: number) => void) {
     this.#iterator = source[Symbol.asyncIterator]();
@@ -18,8 +19,9 @@ export class LayerStream implements AsyncIterable<Uint8Array> {
     return { next: () => this.#next() };
   }
 
-  /** Reads what is left. Throws what the source throws. */
+  /** Reads what is left. Throws what the source throws, or has thrown. */
   async drain(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure.reason;
     while ((await this.#next()).done !== true) {
       // only the digest at the end matters
     }
@@ -33,9 +35,14 @@ export class LayerStream implements AsyncIterable<Uint8Array> {
 
   async #next(): Promise<IteratorResult<Uint8Array>> {
     if (this.#ended) return { done: true, value: undefined };
-    const result = await this.#iterator.next();
-    if (result.done === true) this.#ended = true;
-    else this.#onBytes(result.value.length);
-    return result;
+    try {
+      const result = await this.#iterator.next();
+      if (result.done === true) this.#ended = true;
+      else this.#onBytes(result.value.length);
+      return result;
+    } catch (reason) {
+      this.#failure = { reason };
+      throw reason;
+    }
   }
 }

@@ -1,4 +1,5 @@
 import type { Descriptor } from "../oci/descriptor.ts";
+import type { Digest } from "../oci/digest.ts";
 import { LayoutWriter } from "../oci/layout-writer.ts";
 import { ZTOC_MEDIA_TYPE } from "./annotations.ts";
 import type { ArtifactSink } from "./artifact-sink.ts";
@@ -26,6 +27,10 @@ export class LayoutSink implements ArtifactSink, AsyncDisposable {
 
   /** A layout does not say what its blobs were made of. */
   async findZtoc(): Promise<undefined> {}
+
+  async readZtoc(digest: Digest): Promise<Uint8Array> {
+    return await this.#layout.readBlob(digest);
+  }
 
   async putZtoc(
     chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
