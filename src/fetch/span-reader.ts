@@ -70,11 +70,15 @@ export class SpanReader implements AsyncDisposable {
     this.#startFetches(0);
   }
 
-  /** The bytes of range `i`, in order. Ranges are read one after another. Views die with the next step. */
+  /**
+   * The bytes of range `i`, in order, all of them. Ranges are read one after another. Views die with
+   * the next step. @throws data-loss, and what the source throws
+   */
   async *read(i: number): AsyncGenerator<Uint8Array, void> {
     const range = this.#ranges[i];
     if (range === undefined)
       throw new RangeError(`Cannot read range ${i} of ${this.#ranges.length}`);
+    let made = 0;
     for (const span of this.#spansOf(range)) {
       const { ztoc } = this.#layer(range.layer);
       const key = keyOf(range.layer, span);
@@ -82,12 +86,16 @@ export class SpanReader implements AsyncDisposable {
       for await (const bytes of this.#extract(range.layer, span)) {
         const from = Math.max(0, range.start - position);
         const to = Math.min(bytes.length, range.end - position);
-        if (from < to) yield bytes.subarray(from, to);
+        if (from < to) {
+          made += to - from;
+          yield bytes.subarray(from, to);
+        }
         position += bytes.length;
         if (position >= range.end) break;
       }
       this.#release(key);
     }
+    if (made < range.end - range.start) throw endsEarly(range, made);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -224,6 +232,14 @@ export class SpanReader implements AsyncDisposable {
     if (found === undefined) throw new Error(`layer ${layer} has no zTOC`);
     return found;
   }
+}
+
+/** A zTOC may say of a file that it lies where its layer has nothing. */
+function endsEarly({ layer, start, end }: LayerRange, made: number): SociError {
+  return new SociError(
+    "data-loss",
+    `Cannot read bytes ${start} to ${end} of layer ${layer}: there are ${made}, want ${end - start}`,
+  );
 }
 
 function sizeOf({ compressedStart, compressedEnd }: PlannedFetch): number {

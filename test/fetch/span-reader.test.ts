@@ -93,6 +93,14 @@ describe("SpanReader", () => {
     expect(isSlice(await readAll(opened.start()), INSIDE)).toBe(true);
   });
 
+  test.each([
+    { title: "ends behind the archive", start: ztoc.uncompressedArchiveSize - 10 },
+    { title: "lies behind the archive", start: ztoc.uncompressedArchiveSize + 4096 },
+  ])("refuses a range that $title, instead of giving fewer bytes", async ({ start }) => {
+    await using opened = await open([{ layer: 0, start, end: start + 20 }]);
+    await expect(readAll(opened.start())).rejects.toMatchObject({ kind: "data-loss" });
+  });
+
   test("goes on where a connection broke", async () => {
     await using opened = await open([INSIDE]);
     opened.registry.cutNext(1, { at: 1000 });
