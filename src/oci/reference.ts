@@ -104,7 +104,8 @@ function splitHost(
       repository: checkRepository(text, slash < 0 ? `library/${name}` : name),
     };
   }
-  if (!HOST.test(first)) {
+  // The grammar takes ports and addresses that no URL can have.
+  if (!HOST.test(first) || !URL.canParse(`https://${first}/`)) {
     throw invalid(text, `its registry is ${quote(first)}, want HOST[:PORT]`);
   }
   const registry = first === "index.docker.io" ? "docker.io" : first;

@@ -49,6 +49,8 @@ describe("parseReference()", () => {
     { title: "a URL", text: "https://docker.io/library/alpine" },
     { title: "a user part", text: "user:pass@host/app" },
     { title: "a port that is no number", text: "host:port/app" },
+    { title: "a port above 65535", text: "localhost:65536/app" },
+    { title: "an address that is none", text: "[::1::2]:5000/app" },
     { title: "a long repository", text: `h.io/${"a".repeat(256)}` },
     { title: "a newline", text: "alpine\n" },
     { title: "a query", text: "host.io/app?x=1" },
