@@ -99,7 +99,8 @@ function changed(document: unknown): fc.Arbitrary<unknown> {
         const key = keys[step % Math.max(1, keys.length)] ?? "0";
         const isLast = depth === path.length - 1;
         if (isLast && isRemoval) Reflect.deleteProperty(at, key);
-        else if (isLast) Reflect.set(at, key, value);
+        // A copy: the next change may go into it.
+        else if (isLast) Reflect.set(at, key, structuredClone(value));
         else at = Reflect.get(at, key);
       }
     }
