@@ -20,11 +20,16 @@ export interface RegistryTokenCredentials {
 /** How to log in to one host. Never put into a log, an error or another program's arguments. */
 export type Credentials = PasswordCredentials | IdentityTokenCredentials | RegistryTokenCredentials;
 
+export interface KeychainOptions extends WaitOptions {
+  /** The repository in question: some files have logins for parts of a host. */
+  readonly repository?: string | undefined;
+}
+
 /**
  * Finds the credentials for a host, `HOST[:PORT]`, or `docker.io` for Docker Hub; `undefined` when
  * there are none. Asked again when a registry has refused what was found.
  */
-export type Keychain = (host: string, options: WaitOptions) => Promise<Credentials | undefined>;
+export type Keychain = (host: string, options: KeychainOptions) => Promise<Credentials | undefined>;
 
 /** The header of a login by Basic; `undefined` for a token that only a registry takes. */
 export function basicHeader(credentials: Credentials): string | undefined {

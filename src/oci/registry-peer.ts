@@ -4,6 +4,7 @@ import type { HostCapability, HostSettings } from "./host-settings.ts";
 import type { HttpClient, HttpRequest } from "./http.ts";
 import { HttpError } from "./http-error.ts";
 import type { HttpResponse } from "./http-response.ts";
+import type { RepositoryName } from "./reference.ts";
 import { RegistryAuth } from "./registry-auth.ts";
 
 export interface RegistryPeerOptions {
@@ -12,6 +13,8 @@ export interface RegistryPeerOptions {
   /** As credentials are filed: `HOST[:PORT]`, or `docker.io`. */
   readonly credentialHost: string;
   readonly keychain: Keychain | undefined;
+  /** The repository that requests are about. */
+  readonly repository: RepositoryName;
 }
 
 // The registry of Amazon ECR answers an old password with 403.
@@ -25,14 +28,14 @@ export class RegistryPeer {
   readonly #host: HostSettings;
   readonly #auth: RegistryAuth;
 
-  constructor({ http, host, credentialHost, keychain }: RegistryPeerOptions) {
+  constructor({ http, host, credentialHost, keychain, repository }: RegistryPeerOptions) {
     this.#http = http;
     this.#host = host;
     this.#auth = new RegistryAuth({
       http,
       endpoint: host.api,
-      findCredentials: (options) =>
-        keychain?.(credentialHost, options) ?? Promise.resolve(undefined),
+      findCredentials: ({ signal }) =>
+        keychain?.(credentialHost, { repository, signal }) ?? Promise.resolve(undefined),
       tls: host.tls,
       ...(host.headers === undefined ? {} : { headers: host.headers }),
     });

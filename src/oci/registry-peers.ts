@@ -2,13 +2,14 @@ import { SociError } from "../errors.ts";
 import type { Credentials, Keychain } from "./credentials.ts";
 import { ALL_CAPABILITIES, type HostCapability, type HostSettings } from "./host-settings.ts";
 import type { HttpClient } from "./http.ts";
-import type { RegistryHost } from "./reference.ts";
+import type { RegistryHost, RepositoryName } from "./reference.ts";
 import { credentialHostOf, registryEndpoint } from "./registry-endpoint.ts";
 import { RegistryPeer } from "./registry-peer.ts";
 import { type TlsSettings, withoutIdentity } from "./tls-settings.ts";
 
 export interface RegistryPeersOptions {
   readonly registry: RegistryHost;
+  readonly repository: RepositoryName;
   readonly http: HttpClient;
   /** In the order in which they are asked; only the registry itself when not given. */
   readonly hosts?: readonly HostSettings[] | undefined;
@@ -32,6 +33,7 @@ export class RegistryPeers {
 
   constructor({
     registry,
+    repository,
     http,
     hosts,
     plainHttp,
@@ -53,6 +55,7 @@ export class RegistryPeers {
       return new RegistryPeer({
         http,
         host,
+        repository,
         credentialHost: credentialHostOf(host.api),
         keychain: given ? () => Promise.resolve(credentials) : keychain,
       });

@@ -70,7 +70,7 @@ export class RegistrySession {
     this.log = log;
     this.#http = http;
     this.#isForPush = isForPush;
-    this.#peers = rest.peers ?? new RegistryPeers({ ...rest, registry, http });
+    this.#peers = rest.peers ?? new RegistryPeers({ ...rest, registry, repository, http });
   }
 
   /** `<registry>/<repository>`, for messages. */
