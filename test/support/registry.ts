@@ -1,13 +1,21 @@
-import { randomUUID } from "node:crypto";
 import { type Digest, digestOf, isDigest } from "../../src/oci/digest.ts";
 import type { Descriptor } from "../../src/oci/descriptor.ts";
 import { parseManifest } from "../../src/oci/manifest.ts";
 import { mediaTypeOf } from "../../src/oci/media-types.ts";
+import { answerBlob } from "./blob-answer.ts";
 import { type BlobStore, memoryBlobs } from "./blob-store.ts";
-import { both, error, errorBody, type Fault, fits, take } from "./registry-answers.ts";
-import type { BodyFault, Failure, RegistryManners, RequestRecord } from "./registry-manners.ts";
+import { error, errorBody, type Fault, fits, take } from "./registry-answers.ts";
 import { Doorkeeper } from "./registry-doorkeeper.ts";
+import {
+  type BodyFault,
+  DEFAULT_MANNERS,
+  type Failure,
+  type RegistryManners,
+  type RequestRecord,
+  type UploadFault,
+} from "./registry-manners.ts";
 import { answerReferrers, type Repository, type StoredManifest } from "./registry-referrers.ts";
+import { RegistryUploads } from "./registry-uploads.ts";
 
 const PATH = /^\/v2\/(.+?)\/(blobs\/uploads|blobs|manifests|referrers|tags)\/(.*)$/;
 
@@ -21,28 +29,23 @@ export class TestRegistry implements AsyncDisposable {
   readonly requests: RequestRecord[] = [];
   readonly #blobs: BlobStore;
   readonly #repositories = new Map<string, Repository>();
-  readonly #uploads = new Map<string, Uint8Array[]>();
+  readonly #uploads: RegistryUploads;
   readonly #failures: Fault<Failure>[] = [];
   readonly #cuts: Fault<BodyFault>[] = [];
   readonly #flips: Fault<BodyFault>[] = [];
   readonly #doorkeeper = new Doorkeeper();
   readonly #server: Bun.Server<undefined>;
+  #arrivals = 0;
 
   private constructor(manners: Partial<RegistryManners>, blobs: BlobStore) {
-    this.manners = {
-      referrersApi: true,
-      ignoreReferrersFilter: false,
-      referrersPageSize: 1000,
-      ignoreRange: false,
-      maxRangeBytes: Number.POSITIVE_INFINITY,
-      redirectBlobsTo: undefined,
-      contentEncodingGzipOnBlobs: false,
-      relativeLocations: true,
-      allowDelete: true,
-      auth: { kind: "none" },
-      ...manners,
-    };
+    this.manners = { ...DEFAULT_MANNERS, ...manners };
     this.#blobs = blobs;
+    this.#uploads = new RegistryUploads({
+      manners: this.manners,
+      blobs,
+      base: () => this.url,
+      blobsOf: (repository) => this.#repository(repository).blobs,
+    });
     this.#server = Bun.serve({
       hostname: "127.0.0.1",
       port: 0,
@@ -120,6 +123,16 @@ export class TestRegistry implements AsyncDisposable {
     this.#flips.push({ what: fault, left: times });
   }
 
+  /** The next `times` uploads that fit break after `at` bytes. */
+  breakUploads(times: number, fault: UploadFault): void {
+    this.#uploads.breakNext(times, fault);
+  }
+
+  /** Upload sessions that were neither ended nor cancelled. */
+  get openUploads(): number {
+    return this.#uploads.open;
+  }
+
   /** Forgets the requests so far. */
   clearRequests(): void {
     this.requests.length = 0;
@@ -136,7 +149,13 @@ export class TestRegistry implements AsyncDisposable {
 
   async #serve(request: Request): Promise<Response> {
     const url = new URL(request.url);
-    const response = await this.#answer(request, url);
+    if (this.manners.answerDelayMs > 0) {
+      await Bun.sleep(this.manners.answerDelayMs);
+    }
+    const response = this.#rateLimited() ?? (await this.#answer(request, url));
+    if (this.manners.closeConnections) {
+      response.headers.set("connection", "close");
+    }
     this.requests.push({
       method: request.method,
       path: `${url.pathname}${url.search}`,
@@ -147,6 +166,16 @@ export class TestRegistry implements AsyncDisposable {
       bytes: Number(response.headers.get("content-length") ?? 0),
     });
     return response;
+  }
+
+  #rateLimited(): Response | undefined {
+    const { rateLimit } = this.manners;
+    this.#arrivals += 1;
+    if (rateLimit === undefined || this.#arrivals % rateLimit.every !== 0) {
+      return undefined;
+    }
+    const headers = { "retry-after": rateLimit.retryAfter };
+    return error(429, "TOOMANYREQUESTS", "slow down", headers);
   }
 
   async #answer(request: Request, url: URL): Promise<Response> {
@@ -174,7 +203,7 @@ export class TestRegistry implements AsyncDisposable {
     const [, name = "", kind, rest = ""] = PATH.exec(url.pathname) ?? [];
     switch (kind) {
       case "blobs/uploads":
-        return await this.#upload(request, url, { name, id: rest });
+        return await this.#uploads.answer(request, url, { name, id: rest });
       case "blobs":
         return await this.#blob(request, path, { name, digest: rest });
       case "manifests":
@@ -220,42 +249,23 @@ export class TestRegistry implements AsyncDisposable {
     if (request.method !== "GET") {
       return error(405, "UNSUPPORTED", "not allowed");
     }
-    if (this.manners.redirectBlobsTo !== undefined) {
-      return new Response(null, {
+    const { redirectBlobsTo } = this.manners;
+    if (redirectBlobsTo !== undefined) {
+      const location =
+        typeof redirectBlobsTo === "string"
+          ? `${redirectBlobsTo}${digest}`
+          : redirectBlobsTo(digest);
+      return new Response(`<a href="elsewhere">Temporary Redirect</a>`, {
         status: 307,
-        headers: { location: `${this.manners.redirectBlobsTo}${digest}` },
+        headers: { location, "content-type": "text/html" },
       });
     }
-    const range = this.manners.ignoreRange ? undefined : this.#range(request, blob.size);
-    if (range === "unsatisfiable") {
-      return new Response(null, {
-        status: 416,
-        headers: { "content-range": `bytes */${blob.size}` },
-      });
-    }
-    if (range !== undefined) {
-      headers["content-range"] = `bytes ${range.start}-${range.end - 1}/${blob.size}`;
-      headers["content-length"] = String(range.end - range.start);
-    }
-    const slice = range === undefined ? blob : blob.slice(range.start, range.end);
-    const status = range === undefined ? 200 : 206;
-    return new Response(await this.#faulty(slice, path), { status, headers });
-  }
-
-  #range(
-    request: Request,
-    size: number,
-  ): { readonly start: number; readonly end: number } | "unsatisfiable" | undefined {
-    const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.get("range") ?? "") ?? [];
-    if (first === undefined) {
-      return undefined;
-    }
-    const start = Number(first);
-    const end = last === undefined || last === "" ? size : Math.min(Number(last) + 1, size);
-    if (start >= size || start >= end) {
-      return "unsatisfiable";
-    }
-    return { start, end: Math.min(end, start + this.manners.maxRangeBytes) };
+    const answer = answerBlob(request, blob, this.manners);
+    const body = answer.body === null ? null : await this.#faulty(answer.body, path);
+    return new Response(body, {
+      status: answer.status,
+      headers: { ...headers, "content-length": "0", ...answer.headers },
+    });
   }
 
   async #faulty(blob: Blob, path: string): Promise<Blob | Uint8Array | ReadableStream> {
@@ -280,55 +290,6 @@ export class TestRegistry implements AsyncDisposable {
         throw new Error("cut off as ordered");
       },
     } as unknown as Bun.DirectUnderlyingSource);
-  }
-
-  async #upload(
-    request: Request,
-    url: URL,
-    { name, id }: { readonly name: string; readonly id: string },
-  ): Promise<Response> {
-    if (request.method === "POST") {
-      const uuid = randomUUID();
-      this.#uploads.set(uuid, []);
-      return new Response(null, { status: 202, headers: this.#uploadHeaders(name, uuid) });
-    }
-    const parts = this.#uploads.get(id);
-    if (parts === undefined) {
-      return error(404, "BLOB_UPLOAD_UNKNOWN", "upload unknown to registry");
-    }
-    if (request.method === "PATCH") {
-      parts.push(new Uint8Array(await request.arrayBuffer()));
-      return new Response(null, { status: 202, headers: this.#uploadHeaders(name, id) });
-    }
-    if (request.method !== "PUT") {
-      return error(405, "UNSUPPORTED", "not allowed");
-    }
-    this.#uploads.delete(id);
-    const want = url.searchParams.get("digest");
-    const digest = await this.#blobs.put(both(parts, request.body));
-    if (digest !== want) {
-      await this.#blobs.delete(digest);
-      return error(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
-    }
-    this.#repository(name).blobs.add(digest);
-    return new Response(null, {
-      status: 201,
-      headers: {
-        location: `/v2/${name}/blobs/${digest}`,
-        "docker-content-digest": digest,
-      },
-    });
-  }
-
-  #uploadHeaders(name: string, uuid: string): Record<string, string> {
-    const base = this.manners.relativeLocations ? "" : this.url;
-    const held = (this.#uploads.get(uuid) ?? []).reduce((sum, part) => sum + part.length, 0);
-    return {
-      // A query of its own, as signed uploads have: it must come back as it is.
-      location: `${base}/v2/${name}/blobs/uploads/${uuid}?_state=a%20b%2Bc`,
-      "docker-upload-uuid": uuid,
-      range: `0-${Math.max(held - 1, 0)}`,
-    };
   }
 
   async #manifest(
@@ -360,6 +321,7 @@ export class TestRegistry implements AsyncDisposable {
       "content-type": found.mediaType,
       "content-length": String(found.bytes.length),
       "docker-content-digest": digest,
+      ...(this.manners.etags === "none" ? {} : { etag: `"${digest}"` }),
     };
     return new Response(request.method === "HEAD" ? null : found.bytes, { headers });
   }
@@ -383,6 +345,9 @@ export class TestRegistry implements AsyncDisposable {
     if (missing !== undefined) {
       return error(400, "MANIFEST_BLOB_UNKNOWN", `${missing.digest} is not here`);
     }
+    if (this.manners.etags === "honoured" && this.#isStale(request, name, reference)) {
+      return error(412, "PRECONDITION_FAILED", "somebody else was here");
+    }
     const tag = isDigest(reference) ? {} : { tag: reference };
     this.addManifest(name, { mediaType, bytes, ...tag });
     const { subject } = parsed;
@@ -391,10 +356,21 @@ export class TestRegistry implements AsyncDisposable {
       headers: {
         location: `/v2/${name}/manifests/${digest}`,
         "docker-content-digest": digest,
-        ...(this.manners.referrersApi && subject !== undefined
+        ...(this.manners.referrersApi && this.manners.ociSubject && subject !== undefined
           ? { "oci-subject": subject.digest }
           : {}),
       },
     });
+  }
+
+  #isStale(request: Request, name: string, reference: string): boolean {
+    const { tags, manifests } = this.#repository(name);
+    const digest = isDigest(reference) ? reference : tags.get(reference);
+    const isThere = digest !== undefined && manifests.has(digest);
+    const ifMatch = request.headers.get("if-match");
+    return (
+      (request.headers.get("if-none-match") === "*" && isThere) ||
+      (ifMatch !== null && (!isThere || ifMatch !== `"${digest}"`))
+    );
   }
 }
