@@ -1,10 +1,11 @@
-import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { resolve } from "node:path";
+import { isKind, SociError } from "../errors.ts";
 import { WasmEngine } from "../deflate/wasm-engine.ts";
 import type { OpenedImage } from "../image/open-image.ts";
 import { openImage } from "../image/open-image.ts";
 import type { ImageSource } from "../oci/image-source.ts";
+import { readSmallFile } from "../oci/layout-files.ts";
 import { isDigest } from "../oci/digest.ts";
 import { parsePlatform } from "../oci/platform.ts";
 import type { ExplicitIndex } from "../soci/discover.ts";
@@ -82,7 +83,16 @@ export async function viewImage(
 
 async function explicitIndex(text: string, cwd: string): Promise<ExplicitIndex> {
   if (isDigest(text)) return { digest: text };
-  return { bytes: await readFile(resolve(cwd, text)), name: text };
+  const what = `Cannot read SOCI index ${JSON.stringify(text)}`;
+  try {
+    const bytes = await readSmallFile(resolve(cwd, text));
+    if (bytes !== undefined) return { bytes, name: text };
+  } catch (cause) {
+    throw new SociError(isKind(cause, "data-loss") ? cause.kind : "failed-precondition", what, {
+      cause,
+    });
+  }
+  throw new SociError("not-found", `${what}: there is no such file, and it is no digest`);
 }
 
 function statsOf({ image }: OpenedImage, { stats }: ImageSource): string {

@@ -1,0 +1,104 @@
+import { describe, expect, test } from "bun:test";
+import { buildImage, writeLayout } from "../../support/image-builder.ts";
+import { sampleBytes } from "../../support/sample-bytes.ts";
+import { cliImage } from "./cli-image.ts";
+
+const image = await buildImage({
+  layers: [
+    { entries: [{ name: "a", content: sampleBytes(300_000, 1) }] },
+    { entries: [{ name: "b", content: sampleBytes(300_000, 2) }] },
+  ],
+});
+const CREATE = ["create", "--json", "--min-layer-size", "0"];
+const TAG = image.descriptor.digest.replace(":", "-");
+
+async function digestCreated(stdout: string): Promise<string> {
+  return JSON.parse(stdout)[0].digest;
+}
+
+describe("sociable push", () => {
+  test("puts zTOCs, config and index beside the image", async () => {
+    await using cli = await cliImage(image);
+    const digest = await digestCreated((await cli.run([...CREATE, cli.name])).stdout);
+    const { code, stdout } = await cli.run(["push", cli.name]);
+    expect(code).toBe(0);
+    expect(stdout).toStartWith(`pushing soci index with digest: ${digest}\n`);
+    expect(stdout.match(/^successfully pushed artifact with digest: sha256:/gm)).toHaveLength(4);
+    expect(cli.registry.manifest("app", digest)).toBeDefined();
+  });
+
+  test("writes no tag where the registry lists referrers itself", async () => {
+    await using cli = await cliImage(image);
+    await cli.run([...CREATE, cli.name]);
+    await cli.run(["push", cli.name]);
+    expect(cli.registry.manifest("app", TAG)).toBeUndefined();
+  });
+
+  test("writes the fallback tag where it does not", async () => {
+    await using cli = await cliImage(image, { referrersApi: false });
+    const digest = await digestCreated((await cli.run([...CREATE, cli.name])).stdout);
+    await cli.run(["push", cli.name]);
+    const bytes = cli.registry.manifest("app", TAG)?.bytes ?? new Uint8Array(0);
+    expect(JSON.parse(Buffer.from(bytes).toString()).manifests).toMatchObject([{ digest }]);
+  });
+
+  test("leaves the image's manifest as it is", async () => {
+    await using cli = await cliImage(image);
+    await cli.run([...CREATE, cli.name]);
+    await cli.run(["push", cli.name]);
+    expect(cli.registry.manifest("app", "v1")?.bytes).toEqual(image.manifest);
+  });
+
+  test("sends nothing twice", async () => {
+    await using cli = await cliImage(image);
+    await cli.run([...CREATE, cli.name]);
+    await cli.run(["push", cli.name]);
+    cli.registry.clearRequests();
+    const { stdout } = await cli.run(["push", cli.name]);
+    expect(cli.registry.requests.filter(({ method }) => method === "POST")).toEqual([]);
+    expect(stdout.match(/^skipped artifact with digest: /gm)).toHaveLength(3);
+  });
+
+  test("prints the digest alone with --quiet", async () => {
+    await using cli = await cliImage(image);
+    const digest = await digestCreated((await cli.run([...CREATE, cli.name])).stdout);
+    expect(await cli.run(["push", "-q", cli.name])).toMatchObject({ stdout: `${digest}\n` });
+  });
+
+  test("prints a JSON array with --json", async () => {
+    await using cli = await cliImage(image);
+    const digest = await digestCreated((await cli.run([...CREATE, cli.name])).stdout);
+    const { stdout } = await cli.run(["push", "--json", cli.name]);
+    const subject = image.descriptor.digest;
+    expect(JSON.parse(stdout)).toMatchObject([{ digest, subject, platform: "linux/amd64" }]);
+  });
+
+  test("exits 1 where no index was made, and says how to make one", async () => {
+    await using cli = await cliImage(image);
+    const { code, stdout, stderr } = await cli.run(["push", cli.name]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toContain("sociable create");
+  });
+
+  test("exits 2 for an image that is in no registry", async () => {
+    await using cli = await cliImage(image);
+    await writeLayout(cli.temp.join("layout"), { image });
+    const name = `oci:${cli.temp.join("layout")}`;
+    expect(await cli.run(["push", name])).toMatchObject({ code: 2, stdout: "" });
+  });
+
+  test("exits 1 when the registry refuses", async () => {
+    await using cli = await cliImage(image);
+    await cli.run([...CREATE, cli.name]);
+    cli.registry.failNext(1000, { status: 403, method: "POST" });
+    expect(await cli.run(["push", cli.name])).toMatchObject({ code: 1 });
+  });
+
+  test("puts no index when a zTOC could not be put", async () => {
+    await using cli = await cliImage(image);
+    const digest = await digestCreated((await cli.run([...CREATE, cli.name])).stdout);
+    cli.registry.failNext(1, { status: 403, method: "POST" });
+    await cli.run(["push", cli.name]);
+    expect(cli.registry.manifest("app", digest)).toBeUndefined();
+  });
+});
