@@ -23,7 +23,7 @@ export async function* readWholeBlob(
   blob: Descriptor,
   { policy, signal }: WholeBlobOptions,
 ): AsyncGenerator<Uint8Array> {
-  if (blob.size <= MAX_HELD) {
+  if (blob.size <= MAX_HELD && blob.size < policy.minBytes) {
     for (const chunk of await readSmallBlob(requests, blob, { signal })) {
       yield chunk;
       signal?.throwIfAborted();

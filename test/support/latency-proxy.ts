@@ -7,13 +7,21 @@ export interface LatencyProxyOptions {
   readonly delayMs?: number;
   /** Bytes a second from the target, over all connections; no limit when not given. */
   readonly bytesPerSecond?: number;
-  /** Cuts every connection after this many bytes from the target. */
+  /** Cuts a connection after this many bytes from the target. */
   readonly resetAfterBytes?: number;
+  /** Cuts a connection after this many bytes to the target. */
+  readonly resetAfterSentBytes?: number;
+  /** How many connections are cut, the first ones; all when not given. */
+  readonly resets?: number;
 }
+
+// For what was written to be on its way before the connection is cut.
+const FLUSH_MS = 20;
 
 interface ProxyState {
   /** When the line is free again, in the clock of performance.now(). */
   freeAt: number;
+  resetsLeft: number;
 }
 
 /**
@@ -31,7 +39,10 @@ export class LatencyProxy implements AsyncDisposable {
 
   static async start(options: LatencyProxyOptions): Promise<LatencyProxy> {
     const sockets = new Set<Socket>();
-    const state: ProxyState = { freeAt: 0 };
+    const state: ProxyState = {
+      freeAt: 0,
+      resetsLeft: options.resets ?? Number.POSITIVE_INFINITY,
+    };
     const server = createServer((client) => {
       for (const socket of connect(client, options, state)) {
         sockets.add(socket);
@@ -67,27 +78,45 @@ function connect(
 ): readonly Socket[] {
   const [hostname, port] = options.target.split(":");
   const upstream = createConnection({ host: hostname ?? "127.0.0.1", port: Number(port) });
+  const isCut = state.resetsLeft > 0;
+  state.resetsLeft -= 1;
+  let sendable = (isCut ? options.resetAfterSentBytes : undefined) ?? Number.POSITIVE_INFINITY;
   client.setNoDelay(true);
   upstream.setNoDelay(true);
   // The rest of a long request comes right behind its start: all of it is late by the same time.
   client.on("data", (chunk) => {
-    setTimeout(() => upstream.write(chunk), options.delayMs ?? 0);
+    const bytes = Buffer.from(chunk);
+    const passed = bytes.subarray(0, Math.max(sendable, 0));
+    sendable -= bytes.length;
+    setTimeout(() => upstream.write(passed), options.delayMs ?? 0);
+    if (sendable < 0) {
+      setTimeout(() => upstream.destroy(), (options.delayMs ?? 0) + FLUSH_MS);
+      setTimeout(() => client.resetAndDestroy(), (options.delayMs ?? 0) + FLUSH_MS);
+    }
   });
   client.on("error", () => upstream.destroy());
   client.on("close", () => upstream.destroy());
   // An upstream that broke off is what the client shall see, and nothing else.
   upstream.on("error", () => client.destroy());
-  answer(upstream, client, { options, state }).catch(() => client.destroy());
+  answer(upstream, client, { options, state, isCut }).catch(() => client.destroy());
   return [client, upstream];
 }
 
 async function answer(
   upstream: Socket,
   client: Socket,
-  { options, state }: { readonly options: LatencyProxyOptions; readonly state: ProxyState },
+  {
+    options,
+    state,
+    isCut,
+  }: {
+    readonly options: LatencyProxyOptions;
+    readonly state: ProxyState;
+    readonly isCut: boolean;
+  },
 ): Promise<void> {
   const { bytesPerSecond, resetAfterBytes = Number.POSITIVE_INFINITY } = options;
-  let left = resetAfterBytes;
+  let left = isCut ? resetAfterBytes : Number.POSITIVE_INFINITY;
   for await (const chunk of upstream as AsyncIterable<Uint8Array>) {
     if (bytesPerSecond !== undefined) {
       state.freeAt =
@@ -98,7 +127,7 @@ async function answer(
     left -= chunk.length;
     if (left < 0) {
       // fetch() drops what it has not handed out when the connection ends: give it the time.
-      await Bun.sleep(20);
+      await Bun.sleep(FLUSH_MS);
       break;
     }
     if (isFull && !client.destroyed) {
