@@ -19,28 +19,42 @@ export function fuzz<T>(
   inputs: fc.Arbitrary<T>,
   check: (input: T) => void,
 ): void {
-  const body = (): void => {
-    const property = fc.property(inputs, check);
-    const { failed, counterexample, errorInstance, ...details } = fc.check(
-      property,
-      SECONDS > 0
-        ? {
-            numRuns: 2 ** 31 - 1,
-            interruptAfterTimeLimit: SECONDS * 1000,
-            markInterruptAsFailure: false,
-          }
-        : { numRuns: runs },
-    );
-    if (failed) {
-      const input = fc.stringify(counterexample).slice(0, SHOWN_CHARACTERS);
-      const { seed, counterexamplePath: path } = details;
-      const why = errorInstance instanceof Error ? errorInstance.message : String(errorInstance);
-      throw new Error(`${why}\nFailed with { seed: ${seed}, path: "${path}" }: ${input}`, {
-        cause: errorInstance,
-      });
-    }
+  test(
+    title,
+    () => report(title, fc.check(fc.property(inputs, check), parametersOf(runs))),
+    LIMIT_MS,
+  );
+}
+
+/** The same of a check that waits. */
+export function fuzzAsync<T>(
+  title: string,
+  { runs }: FuzzOptions,
+  inputs: fc.Arbitrary<T>,
+  check: (input: T) => Promise<void>,
+): void {
+  const property = fc.asyncProperty(inputs, check);
+  test(title, async () => report(title, await fc.check(property, parametersOf(runs))), LIMIT_MS);
+}
+
+// Generous: a busy machine is no failure.
+const LIMIT_MS = 60_000 + SECONDS * 2000;
+
+function parametersOf(runs: number) {
+  if (SECONDS === 0) return { numRuns: runs };
+  const interruptAfterTimeLimit = SECONDS * 1000;
+  return { numRuns: 2 ** 31 - 1, interruptAfterTimeLimit, markInterruptAsFailure: false };
+}
+
+function report<T>(title: string, details: fc.RunDetails<[T]>): void {
+  if (!details.failed) {
     if (SECONDS > 0) process.stderr.write(`${details.numRuns} cases: ${title}\n`);
-  };
-  // Generous: a busy machine is no failure.
-  test(title, body, 60_000 + SECONDS * 2000);
+    return;
+  }
+  const { counterexample, errorInstance, seed, counterexamplePath: path } = details;
+  const input = fc.stringify(counterexample).slice(0, SHOWN_CHARACTERS);
+  const why = errorInstance instanceof Error ? errorInstance.message : String(errorInstance);
+  throw new Error(`${why}\nFailed with { seed: ${seed}, path: "${path}" }: ${input}`, {
+    cause: errorInstance,
+  });
 }

@@ -82,7 +82,7 @@ function expectOracle(file: Uint8Array, sizes: readonly number[]): void {
 
 fuzz(
   "GzipDecoder gives what zlib gives of damaged files, over both engines, or refuses them",
-  { runs: 800 },
+  { runs: 2000 },
   fc.record({ file: mutationsOf(GZIP_SAMPLES), sizes: chunkSizes }),
   ({ file, sizes }) => expectOracle(file, sizes),
 );

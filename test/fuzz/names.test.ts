@@ -4,7 +4,7 @@ import { formatPlatform, parsePlatform } from "../../src/oci/platform.ts";
 import { formatReference, parseReference } from "../../src/oci/reference.ts";
 import { formatSourceName, parseSourceName } from "../../src/oci/source-name.ts";
 import { fuzz } from "./fuzz.ts";
-import { outcomeOf, valueOf } from "./outcome.ts";
+import { outcomeOf, acceptedBy } from "./outcome.ts";
 
 const piece = fc.oneof(
   fc.constantFrom("a", "b1", "localhost", "docker.io", "index.docker.io", "example.com", "[::1]"),
@@ -21,7 +21,7 @@ fuzz(
   { runs: 4000 },
   name,
   (text) => {
-    const reference = valueOf(outcomeOf(() => parseReference(text), ["invalid-argument"]));
+    const reference = acceptedBy(outcomeOf(() => parseReference(text), ["invalid-argument"]));
     if (reference === undefined) return;
     const { registry, repository, tag, digest } = reference;
     expect(repository.split("/").every((part) => /^[a-z0-9]/.test(part))).toBe(true);
@@ -38,7 +38,7 @@ fuzz(
 
 fuzz("parseSourceName() reads or refuses any name", { runs: 3000 }, name, (text) => {
   const refusals = ["invalid-argument", "unsupported"] as const;
-  const source = valueOf(outcomeOf(() => parseSourceName(text), refusals));
+  const source = acceptedBy(outcomeOf(() => parseSourceName(text), refusals));
   if (source === undefined) return;
   const whole = formatSourceName(source);
   if (whole.length <= 1024) expect(parseSourceName(whole)).toEqual(source);
@@ -59,7 +59,7 @@ fuzz(
     )
     .map((parts) => parts.join("")),
   (text) => {
-    const platform = valueOf(outcomeOf(() => parsePlatform(text), ["invalid-argument"]));
+    const platform = acceptedBy(outcomeOf(() => parsePlatform(text), ["invalid-argument"]));
     if (platform !== undefined) expect(parsePlatform(formatPlatform(platform))).toEqual(platform);
   },
 );

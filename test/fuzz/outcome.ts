@@ -17,6 +17,6 @@ export function outcomeOf<T>(
 }
 
 /** What the decoder gave, undefined when it refused. */
-export function valueOf<T>(outcome: Outcome<T>): T | undefined {
+export function acceptedBy<T>(outcome: Outcome<T>): T | undefined {
   return "value" in outcome ? outcome.value : undefined;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type TarEntry } from "../../src/tar/tar-entry.ts";
+import type { TarEntry } from "../../src/tar/tar-entry.ts";
 import { TarScanner } from "../../src/tar/tar-scanner.ts";
 import { isKind } from "../../src/errors.ts";
 import { block, concat, entry, latin1, paxRecord, withChecksum } from "../tar/tar-blocks.ts";
@@ -87,7 +87,7 @@ const chunkSizes = fc.oneof(
 describe("TarScanner", () => {
   fuzz(
     "reads damaged archives alike in all chunks, and refuses them with data-loss alone",
-    { runs: 1200 },
+    { runs: 3000 },
     fc.record({
       tar: mutationsOf(TAR_SAMPLES),
       hasRightChecksums: fc.constantFrom(true, true, true, false),
@@ -118,7 +118,7 @@ describe("TarScanner", () => {
 
   fuzz(
     "reads or refuses headers with any size, of any type",
-    { runs: 1000 },
+    { runs: 2000 },
     fc.array(
       fc.record({
         type: typeflag,
@@ -165,7 +165,7 @@ describe("TarScanner", () => {
 
   fuzz(
     "reads or refuses pax records and sparse maps of any kind",
-    { runs: 1500 },
+    { runs: 4000 },
     fc.record({
       records: fc.array(fc.tuple(paxKey, paxValue), { maxLength: 6 }),
       lines: sparseLines,

@@ -8,7 +8,7 @@ import { mergeLayers } from "../../src/tree/merge-layers.ts";
 import { type ResolvedPath, resolvePath } from "../../src/tree/resolve-path.ts";
 import { file, hardlink, layer, toc, type TocEntry } from "../tree/toc-entries.ts";
 import { fuzz } from "./fuzz.ts";
-import { outcomeOf, valueOf } from "./outcome.ts";
+import { outcomeOf, acceptedBy } from "./outcome.ts";
 import { peakMemory } from "./peak-memory.ts";
 
 const part = fc.oneof(
@@ -84,9 +84,9 @@ const hostileLayers = fc.array(fc.array(hostileEntry, { maxLength: 14 }), {
 });
 
 function mergedOf(layers: readonly (readonly TocEntry[])[]): FileTree | undefined {
-  const trees = layers.map((entries) => valueOf(outcomeOf(() => buildLayerTree(toc(entries)))));
+  const trees = layers.map((entries) => acceptedBy(outcomeOf(() => buildLayerTree(toc(entries)))));
   const whole = trees.filter((tree): tree is LayerTree => tree !== undefined);
-  return valueOf(outcomeOf(() => mergeLayers(whole)));
+  return acceptedBy(outcomeOf(() => mergeLayers(whole)));
 }
 
 /** Names that mean more than themselves must not be seen: they would lead out. */
@@ -129,7 +129,7 @@ function expectNode(tree: FileTree, node: NodeId): void {
 
 /** Resolves a path; a result is a path without symlinks, `.` and `..`, of the node that it leads to. */
 function expectResolved(tree: FileTree, path: string, followLast: boolean): void {
-  const resolved = valueOf<ResolvedPath>(
+  const resolved = acceptedBy<ResolvedPath>(
     outcomeOf(
       () => resolvePath(tree, byteNameOfText(path), { followLast }),
       ["not-found", "failed-precondition"],

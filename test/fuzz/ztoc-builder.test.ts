@@ -88,7 +88,7 @@ const layerFuzz = fc.record({
 
 fuzz(
   "ZtocBuilder makes the zTOC of what zlib and the tar scanner find in a layer, or refuses it",
-  { runs: 1200 },
+  { runs: 2000 },
   layerFuzz,
   ({ layer, engine: which, spanSize, pieces }) => {
     const engine = ENGINES[which] ?? new WasmEngine();
