@@ -27,52 +27,92 @@ const MAX_OUTPUT_BYTES = 4 << 20;
 export function traceInflate(
   engine: InflateEngine,
   input: Uint8Array,
-  { start = {}, pieceBytes = () => input.length, spanBytes = -1 }: TraceOptions = {},
+  options: TraceOptions = {},
 ): InflateTrace {
-  const parts: Buffer[] = [];
-  const boundaries: string[] = [];
-  const window = Buffer.alloc(WINDOW_BYTES);
-  let at = 0;
-  let ended = false;
-  let idle = 0;
-  let stopAfter = spanBytes;
-  const traced = (whole: boolean, rest: Uint8Array): InflateTrace => ({
-    whole,
-    bytes: Buffer.concat(parts),
-    boundaries,
-    rest: Buffer.from(rest),
-  });
-  engine.start(start);
-  for (;;) {
+  return new Tracer(engine, input, options).run();
+}
+
+class Tracer {
+  readonly #engine: InflateEngine;
+  readonly #input: Uint8Array;
+  readonly #pieceBytes: () => number;
+  readonly #spanBytes: number;
+  readonly #parts: Buffer[] = [];
+  readonly #boundaries: string[] = [];
+  readonly #window = Buffer.alloc(WINDOW_BYTES);
+  #at = 0;
+  #ended = false;
+  /** How often run() has come back with nothing done. */
+  #idle = 0;
+  #stopAfter: number;
+
+  constructor(
+    engine: InflateEngine,
+    input: Uint8Array,
+    { start = {}, pieceBytes = () => input.length, spanBytes = -1 }: TraceOptions,
+  ) {
+    this.#engine = engine;
+    this.#input = input;
+    this.#pieceBytes = pieceBytes;
+    this.#spanBytes = spanBytes;
+    this.#stopAfter = spanBytes;
+    engine.start(start);
+  }
+
+  run(): InflateTrace {
+    const engine = this.#engine;
+    while (engine.totalOut <= MAX_OUTPUT_BYTES) {
+      const stop = this.#step();
+      if (stop === "refused") break;
+      if (stop === "end") {
+        const rest = Buffer.concat([engine.takeRest(), this.#input.subarray(this.#at)]);
+        return this.#trace(true, rest);
+      }
+      if (stop === "boundary") this.#onBoundary();
+      if (stop === "input") this.#onInput();
+      if (this.#idle > 3) throw new Error("run() came back again and again with nothing done");
+    }
+    return this.#trace(false, Buffer.alloc(0));
+  }
+
+  #step(): InflateStop | "refused" {
     let stop: InflateStop;
     try {
-      stop = engine.run(stopAfter);
+      stop = this.#engine.run(this.#stopAfter);
     } catch (error) {
       if (!isKind(error, "data-loss")) throw error;
-      return traced(false, new Uint8Array(0));
+      return "refused";
     }
-    idle = engine.output.length > 0 ? 0 : idle + 1;
-    parts.push(Buffer.from(engine.output));
-    if (stop === "boundary") {
-      idle = 0;
-      stopAfter = spanBytes < 0 ? -1 : engine.totalOut + spanBytes;
-      engine.copyWindow(window);
-      boundaries.push(`${engine.totalIn}.${engine.bits} ${engine.totalOut} ${Bun.hash(window)}`);
-    } else if (stop === "end") {
-      return traced(true, Buffer.concat([engine.takeRest(), input.subarray(at)]));
-    } else if (stop === "input") {
-      if (ended) throw new Error("run() asked for input after its end");
-      if (at < input.length) {
-        const taken = engine.feed(input.subarray(at, at + Math.max(1, pieceBytes())));
-        at += taken;
-        idle -= taken > 0 ? 1 : 0;
-      } else {
-        engine.endInput();
-        ended = true;
-      }
+    const { output } = this.#engine;
+    this.#idle = output.length > 0 ? 0 : this.#idle + 1;
+    this.#parts.push(Buffer.from(output));
+    return stop;
+  }
+
+  #onBoundary(): void {
+    const engine = this.#engine;
+    this.#idle = 0;
+    this.#stopAfter = this.#spanBytes < 0 ? -1 : engine.totalOut + this.#spanBytes;
+    engine.copyWindow(this.#window);
+    const place = `${engine.totalIn}.${engine.bits} ${engine.totalOut}`;
+    this.#boundaries.push(`${place} ${Bun.hash(this.#window)}`);
+  }
+
+  #onInput(): void {
+    if (this.#ended) throw new Error("run() asked for input after its end");
+    if (this.#at === this.#input.length) {
+      this.#engine.endInput();
+      this.#ended = true;
+      return;
     }
-    if (idle > 3) throw new Error("run() came back again and again with nothing done");
-    if (engine.totalOut > MAX_OUTPUT_BYTES) return traced(false, new Uint8Array(0));
+    const end = this.#at + Math.max(1, this.#pieceBytes());
+    const taken = this.#engine.feed(this.#input.subarray(this.#at, end));
+    this.#at += taken;
+    if (taken > 0) this.#idle--;
+  }
+
+  #trace(whole: boolean, rest: Buffer): InflateTrace {
+    return { whole, bytes: Buffer.concat(this.#parts), boundaries: this.#boundaries, rest };
   }
 }
 
