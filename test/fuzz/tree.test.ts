@@ -165,17 +165,18 @@ fuzz(
 fuzz(
   "buildLayerTree() takes the order of lists and lookups from the bytes of names alone",
   { runs: 300 },
-  fc.array(fc.uint8Array({ min: 1, minLength: 1, maxLength: 6 }), { maxLength: 12 }),
+  fc.array(
+    // Neither NUL nor slash: no entry is refused, none is in another's way.
+    fc.uint8Array({ min: 0x30, minLength: 1, maxLength: 6 }),
+    { maxLength: 12 },
+  ),
   (names) => {
     const tree = mergedOf([names.map((name) => file(name))]);
     if (tree === undefined) return;
     const listed = Array.from(tree.list(tree.root), ({ name }) => name);
     expect(listed).toEqual([...listed].sort());
-    for (const name of names) {
-      const plain = byteNameOf(name);
-      if (isPlainName(plain) && !plain.startsWith(".wh."))
-        expect(tree.lookup(tree.root, plain)).toBeDefined();
-    }
+    const found = names.map((name) => tree.lookup(tree.root, byteNameOf(name)));
+    expect(found).not.toContain(undefined);
   },
 );
 
