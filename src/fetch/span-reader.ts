@@ -12,6 +12,8 @@ import { planFetches, spansOf } from "./span-plan.ts";
 /** How far fetching runs ahead of the reader: requests, and bytes. */
 const FETCHES_AHEAD = 16;
 const BYTES_AHEAD = 32 << 20;
+/** More than this cannot be held at once. */
+const MAX_SPAN_BYTES = 2 ** 32;
 /** How often a span whose bytes are wrong is asked for again. */
 const REFETCHES = 2;
 
@@ -180,10 +182,9 @@ export class SpanReader implements AsyncDisposable {
     parts: ReadonlyMap<SpanId, PromiseWithResolvers<Uint8Array>>,
   ): Promise<void> {
     const { descriptor, ztoc } = this.#layer(fetch.layer);
-    const bytes = new Uint8Array(sizeOf(fetch));
     let length = 0;
     let span = fetch.firstSpan;
-    const settle = () => {
+    const settle = (bytes: Uint8Array) => {
       for (; span <= fetch.lastSpan; span++) {
         const { compressedStart, compressedEnd } = ztoc.zinfo.rangeOf(span, ztoc);
         if (compressedEnd - fetch.compressedStart > length) return;
@@ -198,6 +199,7 @@ export class SpanReader implements AsyncDisposable {
       }
     };
     try {
+      const bytes = memoryFor(fetch);
       const chunks = this.#source.blobRange(descriptor, {
         start: fetch.compressedStart,
         end: fetch.compressedEnd,
@@ -206,9 +208,9 @@ export class SpanReader implements AsyncDisposable {
       for await (const chunk of chunks) {
         bytes.set(chunk, length);
         length += chunk.length;
-        settle();
+        settle(bytes);
       }
-      settle();
+      settle(bytes);
     } catch (error) {
       for (const part of parts.values()) part.reject(error);
       throw error;
@@ -240,6 +242,18 @@ function endsEarly({ layer, start, end }: LayerRange, made: number): SociError {
     "data-loss",
     `Cannot read bytes ${start} to ${end} of layer ${layer}: there are ${made}, want ${end - start}`,
   );
+}
+
+/** A hostile zTOC may have one span of a layer of a terabyte. */
+function memoryFor(fetch: PlannedFetch): Uint8Array {
+  const size = sizeOf(fetch);
+  if (size > MAX_SPAN_BYTES) {
+    throw new SociError(
+      "unsupported",
+      `Cannot read span ${fetch.firstSpan} of layer ${fetch.layer}: it has ${size} bytes, want at most ${MAX_SPAN_BYTES}`,
+    );
+  }
+  return new Uint8Array(size);
 }
 
 function sizeOf({ compressedStart, compressedEnd }: PlannedFetch): number {

@@ -4,6 +4,7 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { ImageSource, SignalOptions } from "../oci/image-source.ts";
 import { decodeZtoc } from "../ztoc/decode-ztoc.ts";
+import { MAX_FLATBUFFER_BYTES } from "../ztoc/flatbuffer-writer.ts";
 import { ztocFault } from "../ztoc/ztoc-fault.ts";
 import type { Ztoc } from "../ztoc/ztoc.ts";
 
@@ -18,9 +19,9 @@ export interface FetchZtocOptions extends SignalOptions {
   readonly log: Logger;
 }
 
-/** As many bytes of zTOC as a layer of this size can honestly need, and then some. */
+/** As many bytes of zTOC as a layer of this size can honestly need, and then some; no more than there can be. */
 function maxZtocBytes(layer: Descriptor): number {
-  return 64 * 1024 * 1024 + layer.size * 2;
+  return Math.min(64 * 1024 * 1024 + layer.size * 2, MAX_FLATBUFFER_BYTES);
 }
 
 /**

@@ -21,7 +21,11 @@ type Manners = Parameters<typeof TestRegistry.start>[0];
 
 async function open(
   ranges: readonly LayerRange[],
-  { manners = {}, signal }: { manners?: Manners; signal?: AbortSignal } = {},
+  {
+    manners = {},
+    signal,
+    ztoc: shown = ztoc,
+  }: { manners?: Manners; signal?: AbortSignal; ztoc?: typeof ztoc } = {},
 ) {
   await using resources = new AsyncDisposableStack();
   const registry = resources.use(TestRegistry.start(manners));
@@ -31,7 +35,7 @@ async function open(
   const log = createLogger({ level: "warn", sink: (record) => records.push(record) });
   const owned = resources.move();
   const start = () => {
-    const layers = [{ descriptor: layer.descriptor, ztoc }];
+    const layers = [{ descriptor: layer.descriptor, ztoc: shown }];
     const engine = new WasmEngine();
     return owned.use(new SpanReader(ranges, { source, layers, engine, log, signal }));
   };
@@ -99,6 +103,14 @@ describe("SpanReader", () => {
   ])("refuses a range that $title, instead of giving fewer bytes", async ({ start }) => {
     await using opened = await open([{ layer: 0, start, end: start + 20 }]);
     await expect(readAll(opened.start())).rejects.toMatchObject({ kind: "data-loss" });
+  });
+
+  test("refuses a span that no memory can hold", async () => {
+    const last = ztoc.zinfo.rangeOf(ztoc.maxSpanId, ztoc);
+    const range = { layer: 0, start: last.uncompressedStart, end: last.uncompressedStart + 1 };
+    await using opened = await open([range], { ztoc: { ...ztoc, compressedArchiveSize: 1e12 } });
+    await expect(readAll(opened.start())).rejects.toMatchObject({ kind: "unsupported" });
+    expect(opened.registry.requests).toHaveLength(0);
   });
 
   test("goes on where a connection broke", async () => {
