@@ -20,6 +20,9 @@ export interface ErrorStream {
 /** Everything of the process that the command line may touch, so that tests run it in-process. */
 export interface CliIo {
   readonly stdin: AsyncIterable<Uint8Array>;
+  readonly stdinIsTty: boolean;
+  /** Asks for a line on the terminal; what is typed does not appear. @throws failed-precondition without a terminal */
+  readonly readSecret: (prompt: string) => Promise<string>;
   readonly stdout: OutputStream;
   readonly stderr: ErrorStream;
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -1,13 +1,14 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { SociError } from "../errors.ts";
-import type { Logger } from "../observability/log.ts";
 import type { Platform } from "../oci/descriptor.ts";
 import type { ImageSource } from "../oci/image-source.ts";
 import { openImageSource } from "../oci/open-image-source.ts";
 import { parsePlatform } from "../oci/platform.ts";
+import { parseSourceName } from "../oci/source-name.ts";
 import { LocalStore } from "../soci/local-store.ts";
 import type { FlagSpecs } from "./flag-spec.ts";
+import { registryOptions, type RegistryOptionsContext } from "./registry-options.ts";
 
 /** What every command that names an image takes. */
 export const IMAGE_ARG = {
@@ -16,13 +17,6 @@ export const IMAGE_ARG = {
   description:
     "REF (in a registry), oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:REF]",
 } as const;
-
-export const REGISTRY_FLAGS = {
-  "plain-http": {
-    type: "boolean",
-    description: "Speak HTTP without TLS to the registry; localhost is spoken to so in any case",
-  },
-} as const satisfies FlagSpecs;
 
 /** Of commands that work on several platforms of an image. */
 export const PLATFORMS_FLAGS = {
@@ -63,19 +57,18 @@ export function platformsOf(flags: {
   return names.length === 0 ? undefined : names.map((name) => parsePlatform(name));
 }
 
+/** Opens the image that a command names. May ask for a password. */
 export async function openSource(
   name: string,
-  {
-    flags,
-    log,
-    signal,
-  }: {
-    readonly flags: { readonly "plain-http": boolean };
-    readonly log: Logger;
-    readonly signal: AbortSignal;
-  },
+  context: RegistryOptionsContext,
 ): Promise<ImageSource> {
-  return await openImageSource(name, { plainHttp: flags["plain-http"], log, signal });
+  const source = parseSourceName(name);
+  const { log, signal } = context;
+  const options =
+    source.transport === "registry"
+      ? await registryOptions(source.reference.registry, context)
+      : { log, signal };
+  return await openImageSource(name, options);
 }
 
 /** The local store when there is one; reading commands do not make it. */

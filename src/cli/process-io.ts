@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { isatty } from "node:tty";
 import { SociError } from "../errors.ts";
 import { type CliIo, type ErrorStream, OutputClosed, type OutputStream } from "./cli-io.ts";
+import { readSecret } from "./read-secret.ts";
 
 const STDIN = 0;
 const STDOUT = 1;
@@ -21,6 +22,8 @@ const MAX_STDERR_RETRIES = 200;
 export function processIo(signal: AbortSignal): CliIo {
   return {
     stdin: { [Symbol.asyncIterator]: () => readStdin(signal) },
+    stdinIsTty: isatty(STDIN),
+    readSecret: (prompt) => readSecret(prompt, signal),
     stdout: processStdout(signal),
     stderr: processStderr(),
     env: process.env,

@@ -12,8 +12,9 @@ import type { ExplicitIndex } from "../soci/discover.ts";
 import type { CommandContext } from "./command-context.ts";
 import type { FlagSpecs } from "./flag-spec.ts";
 import { formatByteSize } from "./byte-size.ts";
-import { openSource, openStoreIfThere, PLATFORM_FLAG, REGISTRY_FLAGS } from "./image-flags.ts";
+import { openSource, openStoreIfThere, PLATFORM_FLAG } from "./image-flags.ts";
 import { openZtocFactory } from "./open-ztoc-factory.ts";
+import { REGISTRY_FLAGS, type RegistryFlagValues } from "./registry-options.ts";
 
 /** Of commands that look into an image. */
 export const VIEW_FLAGS = {
@@ -34,11 +35,10 @@ export const VIEW_FLAGS = {
 
 type ViewContext = CommandContext<
   { readonly image: string },
-  {
+  RegistryFlagValues & {
     readonly platform: string | undefined;
     readonly index: string | undefined;
     readonly stats: boolean;
-    readonly "plain-http": boolean;
   }
 >;
 
@@ -48,7 +48,7 @@ export async function viewImage(
   use: (opened: OpenedImage, source: ImageSource) => Promise<void>,
 ): Promise<void> {
   const { args, flags, io, log, root, signal, progress, services } = context;
-  await using source = await openSource(args.image, { flags, log, signal });
+  await using source = await openSource(args.image, { flags, io, log, signal });
   await using resources = new AsyncDisposableStack();
   const store = await openStoreIfThere(root, signal);
   if (store !== undefined) resources.use(store);

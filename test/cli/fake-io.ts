@@ -5,6 +5,9 @@ import type { CliServices } from "../../src/cli/cli-services.ts";
 
 export interface FakeIoOptions {
   readonly stdin?: Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+  readonly stdinIsTty?: boolean;
+  /** What the user types where a secret is asked for. */
+  readonly secret?: string;
   readonly stdoutIsTty?: boolean;
   readonly stderrIsTty?: boolean;
   readonly columns?: number;
@@ -20,6 +23,8 @@ export interface FakeIoOptions {
 /** A CliIo in memory. */
 export class FakeIo implements CliIo {
   readonly stdin: AsyncIterable<Uint8Array>;
+  readonly stdinIsTty: boolean;
+  readonly readSecret: CliIo["readSecret"];
   readonly stdout: CliIo["stdout"];
   readonly stderr: CliIo["stderr"];
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -31,6 +36,8 @@ export class FakeIo implements CliIo {
 
   constructor({
     stdin = [],
+    stdinIsTty = false,
+    secret,
     stdoutIsTty = false,
     stderrIsTty = false,
     columns = 80,
@@ -44,6 +51,12 @@ export class FakeIo implements CliIo {
     this.stdin = (async function* () {
       yield* stdin;
     })();
+    this.stdinIsTty = stdinIsTty;
+    this.readSecret = async (prompt) => {
+      if (secret === undefined) throw new Error("no secret was expected");
+      this.stderr.write(prompt);
+      return secret;
+    };
     this.stdout = {
       isTty: stdoutIsTty,
       write: async (chunk) => {

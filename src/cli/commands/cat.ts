@@ -22,6 +22,11 @@ export const catCommand = defineCommand({
       command: "sociable cat --stats localhost:5000/app /usr/bin/app > app",
       explanation: "Save a file, and see how few bytes it took",
     },
+    {
+      command:
+        "sociable cat --hosts-dir /etc/containerd/certs.d registry.example.com/team/app:1.4 /app.conf",
+      explanation: "By way of the mirrors that containerd uses",
+    },
   ],
   args: [
     IMAGE_ARG,

@@ -10,15 +10,10 @@ import { LayoutSink } from "../../soci/layout-sink.ts";
 import { LocalStore } from "../../soci/local-store.ts";
 import { DEFAULT_SPAN_SIZE } from "../../ztoc/ztoc.ts";
 import { defineCommand } from "../command.ts";
-import {
-  IMAGE_ARG,
-  openSource,
-  PLATFORMS_FLAGS,
-  platformsOf,
-  REGISTRY_FLAGS,
-} from "../image-flags.ts";
+import { IMAGE_ARG, openSource, PLATFORMS_FLAGS, platformsOf } from "../image-flags.ts";
 import { openZtocFactory } from "../open-ztoc-factory.ts";
 import { writeJson } from "../output.ts";
+import { REGISTRY_FLAGS } from "../registry-options.ts";
 import { safeText } from "../safe-text.ts";
 
 export const createCommand = defineCommand({
@@ -85,7 +80,7 @@ export const createCommand = defineCommand({
       .flatMap((text) => text.split(","))
       .map((text) => parseOptimization(text));
     const platforms = platformsOf(flags);
-    await using source = await openSource(args.image, { flags, log, signal });
+    await using source = await openSource(args.image, { flags, io, log, signal });
     await using sink = await openSink(flags.output, { root, cwd: io.cwd, signal });
     using factory = openZtocFactory(services, sink.directory);
     const results: unknown[] = [];

@@ -1,5 +1,5 @@
 import { SociError } from "../../errors.ts";
-import { openRegistryClient } from "../../oci/open-image-source.ts";
+import { openRegistry } from "../../oci/open-image-source.ts";
 import { formatPlatform } from "../../oci/platform.ts";
 import { RegistrySource } from "../../oci/registry-source.ts";
 import { selectImages } from "../../oci/select-images.ts";
@@ -8,8 +8,9 @@ import { SOCI_INDEX_V1 } from "../../soci/annotations.ts";
 import { LocalStore } from "../../soci/local-store.ts";
 import { DEFAULT_MAX_CONCURRENT_UPLOADS, pushSociIndex } from "../../soci/push.ts";
 import { defineCommand } from "../command.ts";
-import { PLATFORMS_FLAGS, platformsOf, REGISTRY_FLAGS } from "../image-flags.ts";
+import { PLATFORMS_FLAGS, platformsOf } from "../image-flags.ts";
 import { writeJson } from "../output.ts";
+import { REGISTRY_FLAGS, registryOptions } from "../registry-options.ts";
 
 export const pushCommand = defineCommand({
   name: "push",
@@ -24,6 +25,10 @@ export const pushCommand = defineCommand({
     {
       command: "sociable push --all-platforms localhost:5000/app",
       explanation: "Push every platform's index to a registry on this machine",
+    },
+    {
+      command: "sociable push --user ci registry.example.com/team/app:1.4 < password.txt",
+      explanation: "Log in with a password that no other user of the machine can see",
     },
   ],
   args: [{ name: "image", required: true, description: "REF of the image in its registry" }],
@@ -58,7 +63,8 @@ export const pushCommand = defineCommand({
       );
     }
     const { reference } = name;
-    const client = openRegistryClient(reference, { plainHttp: flags["plain-http"], log });
+    const options = await registryOptions(reference.registry, { flags, io, log, signal });
+    const client = await openRegistry(reference, options);
     await using source = new RegistrySource({ reference, client });
     await using store = await LocalStore.open({ root, signal });
     const results: unknown[] = [];
