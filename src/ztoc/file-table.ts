@@ -1,7 +1,9 @@
 import { ByteCursor } from "../bytes/byte-cursor.ts";
 import { ByteWriter } from "../bytes/byte-writer.ts";
+import { SociError } from "../errors.ts";
 import type { FileMetadata } from "./file-metadata.ts";
 import { FileRow, writeFileRow } from "./file-row.ts";
+import { MAX_FLATBUFFER_BYTES } from "./flatbuffer-writer.ts";
 
 const SEGMENT_BYTES = 1 << 20;
 const INDEX_ROWS = 1 << 14;
@@ -10,6 +12,14 @@ const INDEX_ROWS = 1 << 14;
  * several times the table: on a million files 380 MiB instead of 270, for a fifth of the time.
  */
 const COLLECT_SEGMENTS = 2;
+
+/** What the smallest row takes in a zTOC: a table, its fields' offsets, six empty strings, a vector. */
+const MIN_ENCODED_ROW_BYTES = 88;
+
+export interface FileTableOptions {
+  /** Size that the zTOC must not reach; by default the largest that there can be. */
+  readonly maxBytes?: number;
+}
 
 interface Segment {
   readonly bytes: Uint8Array;
@@ -26,6 +36,7 @@ export class FileTable {
   readonly #index: Float64Array[] = [];
   /** A row longer than a segment has one of its own, which is listed once for each segment it is long. */
   readonly #segments: Segment[] = [];
+  readonly #maxBytes: number;
   #used = SEGMENT_BYTES;
   #length = 0;
 
@@ -33,8 +44,13 @@ export class FileTable {
     return this.#length;
   }
 
-  /** Adds a row; nothing of `file` is kept. */
+  constructor({ maxBytes = MAX_FLATBUFFER_BYTES }: FileTableOptions = {}) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Adds a row; nothing of `file` is kept. @throws unsupported for more rows than a zTOC can hold */
   append(file: FileMetadata): void {
+    this.#checkSize();
     const row = this.#row;
     row.reset();
     writeFileRow(row, file);
@@ -77,6 +93,17 @@ export class FileTable {
     this.#segments.length = 0;
     this.#index.length = 0;
     this.#used = SEGMENT_BYTES;
+  }
+
+  // A kilobyte of gzip can be two thousand files: memory has an end before the layer has.
+  #checkSize(): void {
+    const packed = Math.max(0, this.#segments.length - 1) * SEGMENT_BYTES;
+    if (Math.max(packed, this.#length * MIN_ENCODED_ROW_BYTES) > this.#maxBytes) {
+      throw new SociError(
+        "unsupported",
+        `Cannot put more than ${this.#length} files into a zTOC: they make it larger than ${this.#maxBytes} bytes`,
+      );
+    }
   }
 
   #place(row: Uint8Array): void {

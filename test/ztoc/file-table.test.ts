@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { encodeZtoc } from "../../src/ztoc/encode-ztoc.ts";
 import { FileTable } from "../../src/ztoc/file-table.ts";
 import { anyFile, file, plain, tableOf } from "./files.ts";
 
@@ -40,6 +41,33 @@ describe("FileTable", () => {
     const table = tableOf([file({ name })]);
     name.fill(9);
     expect(table.at(0).name).toEqual(Uint8Array.of(1, 2, 3));
+  });
+
+  test("refuses rows that make a zTOC too large before they take the memory", () => {
+    const table = new FileTable({ maxBytes: 88_000 });
+    const append = () => {
+      for (let row = 0; row < 1002; row++) table.append(file());
+    };
+    expect(append).toThrow(expect.objectContaining({ kind: "unsupported" }));
+    expect(table.length).toBe(1001);
+  });
+
+  test("takes every table that fits a zTOC", () => {
+    const encoded = (files: FileTable): number =>
+      encodeZtoc({
+        compressedArchiveSize: 0,
+        uncompressedArchiveSize: 0,
+        files,
+        compressionAlgorithm: "gzip",
+        maxSpanId: 0,
+        spanDigests: [],
+        checkpoints: { size: 0, chunks: () => [] },
+      }).size;
+    const rows = Array.from({ length: 5000 }, () => file());
+    const size = encoded(tableOf(rows));
+    const table = new FileTable({ maxBytes: size });
+    for (const row of rows) table.append(row);
+    expect(encoded(table)).toBe(size);
   });
 
   test.each([-1, 1, 16_384, 0.5, Number.NaN])("refuses row %p of one row", (row) => {
