@@ -66,7 +66,8 @@ class BlobUpload {
   readonly #blob: Descriptor;
   readonly #source: UploadSource;
   #chunkBytes: number;
-  #smallestChunk = SMALLEST_CHUNK;
+  /** The registry's minimum. */
+  #leastChunk = 1;
   #inChunks: boolean;
   /** The registry's session for it; none before it has begun, or when it is lost. */
   #url: URL | undefined;
@@ -180,7 +181,7 @@ class BlobUpload {
       this.#held = 0;
       const smallest = Number(headers.get("oci-chunk-min-length"));
       if (Number.isSafeInteger(smallest) && smallest > 0) {
-        this.#smallestChunk = smallest;
+        this.#leastChunk = smallest;
       }
     }
     return status;
@@ -193,7 +194,7 @@ class BlobUpload {
       return;
     }
     while (this.#held < size) {
-      const chunk = Math.max(this.#chunkBytes, this.#smallestChunk);
+      const chunk = Math.max(this.#chunkBytes, this.#leastChunk);
       await this.#sendChunk(Math.min(this.#held + chunk, size), { signal });
     }
     await this.#finish(size, { signal });
@@ -248,7 +249,8 @@ class BlobUpload {
       return true;
     }
     if (method === "PATCH" && status === 413) {
-      const smaller = Math.max(this.#smallestChunk, Math.floor(this.#chunkBytes / 4));
+      const least = Math.max(SMALLEST_CHUNK, this.#leastChunk);
+      const smaller = Math.max(least, Math.floor(this.#chunkBytes / 4));
       const isSmaller = smaller < this.#chunkBytes;
       this.#chunkBytes = smaller;
       if (isSmaller) {
@@ -279,8 +281,11 @@ class BlobUpload {
     }
     // No such session: it was lost, or it has become the blob and only the answer was lost.
     const size = await headBlob(this.#session, this.#blob.digest, { signal });
-    this.#isDone = size === this.#blob.size;
-    await this.cancel();
+    if (size === this.#blob.size) {
+      this.#isDone = true;
+    } else {
+      await this.cancel();
+    }
   }
 
   #target(): URL {

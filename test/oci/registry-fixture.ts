@@ -1,8 +1,10 @@
 import type { Descriptor } from "../../src/oci/descriptor.ts";
 import { HttpClient } from "../../src/oci/http.ts";
+import type { ParallelPolicy } from "../../src/oci/parallel-download.ts";
 import { parseReference, type TagName } from "../../src/oci/reference.ts";
 import { RegistryClient } from "../../src/oci/registry.ts";
 import type { Credentials } from "../../src/oci/credentials.ts";
+import type { Logger } from "../../src/observability/log.ts";
 import { addImage, type BuiltImage, buildImage } from "../support/image-builder.ts";
 import { TestRegistry } from "../support/registry.ts";
 import type { RegistryManners } from "../support/registry-manners.ts";
@@ -27,16 +29,31 @@ export const V1: TagName = first([parseReference("app:v1").tag].filter((tag) => 
 export interface ClientOptions {
   readonly credentials?: Credentials;
   readonly idleTimeoutMs?: number;
+  readonly documentTimeoutMs?: number;
+  readonly parallel?: Partial<ParallelPolicy>;
+  readonly log?: Logger;
 }
 
 /** A client of the repository `app` that gives up soon. */
 export function clientOf(
   { host }: { readonly host: string },
-  { credentials, idleTimeoutMs = 5000 }: ClientOptions = {},
+  { credentials, idleTimeoutMs = 5000, documentTimeoutMs, parallel, log }: ClientOptions = {},
 ): RegistryClient {
   const { registry, repository } = parseReference(`${host}/app`);
-  const http = new HttpClient({ retry: RETRY, idleTimeoutMs });
-  return new RegistryClient({ registry, repository, http, credentials });
+  const http = new HttpClient({
+    retry: RETRY,
+    idleTimeoutMs,
+    ...(documentTimeoutMs === undefined ? {} : { documentTimeoutMs }),
+    ...(log === undefined ? {} : { log }),
+  });
+  return new RegistryClient({
+    registry,
+    repository,
+    http,
+    credentials,
+    log,
+    ...(parallel === undefined ? {} : { parallel }),
+  });
 }
 
 /** A registry that holds the image as `app:v1`. */
