@@ -19,7 +19,12 @@ export interface StreamLayerOptions extends WaitOptions {
   readonly buildZtoc: ZtocFactory;
   readonly engine: () => InflateEngine;
   readonly onBytes?: ((count: number) => void) | undefined;
+  /** Files that a layer may have. */
+  readonly maxFiles?: number | undefined;
 }
+
+/** As many names as a layer's tree may have. */
+const MAX_FILES = 4_194_304;
 
 const REGULAR = 0x30;
 const CONTIGUOUS = 0x37;
@@ -76,7 +81,7 @@ async function viewThroughTar(
 async function viewOf(
   peeked: Awaited<ReturnType<typeof peekEncoding>>,
   descriptor: Descriptor,
-  { engine }: StreamLayerOptions,
+  { engine, maxFiles = MAX_FILES }: StreamLayerOptions,
 ): Promise<LayerView> {
   const files: FileMetadata[] = [];
   const sparse = new Map<number, readonly SparseExtent[]>();
@@ -84,6 +89,12 @@ async function viewOf(
     onEntry: (entry) => {
       const file = unpackedMetadata(entry);
       if (file === undefined) return;
+      if (files.length === maxFiles) {
+        throw new SociError(
+          "data-loss",
+          `Cannot read layer ${descriptor.digest}: it has more than ${maxFiles} files`,
+        );
+      }
       if (entry.sparseExtents !== undefined) sparse.set(files.length, extentsOf(entry));
       files.push(file);
     },

@@ -2,7 +2,10 @@ import { describe, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { randomBytes } from "node:crypto";
+import { WasmEngine } from "../../src/deflate/wasm-engine.ts";
+import { streamLayer } from "../../src/image/stream-layer.ts";
 import { digestOf, parseDigest } from "../../src/oci/digest.ts";
+import { openImageSource } from "../../src/oci/open-image-source.ts";
 import { parsePlatform } from "../../src/oci/platform.ts";
 import { buildSociIndex } from "../../src/soci/build-soci-index.ts";
 import { encodeSociIndex } from "../../src/soci/soci-index.ts";
@@ -15,7 +18,7 @@ import {
   imageOf,
   layerOf,
 } from "../support/image-builder.ts";
-import { ztocOf } from "../support/indexed-layer.ts";
+import { buildZtoc, ztocOf } from "../support/indexed-layer.ts";
 import type { TestRegistry } from "../support/registry.ts";
 import { sampleBytes } from "../support/sample-bytes.ts";
 import { openPlaced, placeImage } from "./opened-image.ts";
@@ -205,6 +208,18 @@ describe("streamLayer()", () => {
       expect(digestOf(await opened.read(name))).toBe(digestOf(await untar(bytes, name)));
     }
   });
+});
+
+test("streamLayer() refuses a layer of more files than memory is meant for", async () => {
+  const tar = await buildTar(["a", "b", "c"].map((name) => ({ name, content: "1" })));
+  const layer = layerOf(tar, "zstd");
+  await using placed = await placeImage(imageOf([layer]));
+  await using source = await openImageSource(placed.name);
+  const engine = () => new WasmEngine();
+  const stream = (maxFiles: number) =>
+    streamLayer(layer.descriptor, { source, buildZtoc, engine, maxFiles });
+  await expect(stream(2)).rejects.toMatchObject({ kind: "data-loss" });
+  expect((await stream(3)).files).toHaveLength(3);
 });
 
 /** A file of a tar, holes as zeros. */
