@@ -1,5 +1,5 @@
 import type { WaitOptions } from "../async/wait-options.ts";
-import { SociError } from "../errors.ts";
+import { isKind, SociError } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
 import type { Digest } from "./digest.ts";
 import { fetchDocument } from "./fetch-document.ts";
@@ -15,6 +15,10 @@ const MAX_PAGES = 100;
 // How registries without the API answer its path.
 const NO_API = [400, 404, 405, 406, 501];
 
+export interface ListReferrersOptions extends WaitOptions {
+  readonly artifactType: string;
+}
+
 /**
  * Manifests that refer to `subject`, of one artifact type, in the registry's order. Referrers API
  * and fallback tag are asked at once; the API decides where there is one.
@@ -22,7 +26,28 @@ const NO_API = [400, 404, 405, 406, 501];
 export async function listReferrers(
   session: RegistrySession,
   subject: Digest,
-  { artifactType, signal }: WaitOptions & { readonly artifactType: string },
+  options: ListReferrersOptions,
+): Promise<Descriptor[]> {
+  const found = await listOnce(session, subject, options);
+  if (found.length > 0 || !session.hasMirrors) {
+    return found;
+  }
+  try {
+    // Caching mirrors answer for themselves: none of them knows what was pushed a minute ago.
+    return await listOnce(session.forOrigin(), subject, options);
+  } catch (error) {
+    if (!isKind(error, "unavailable")) {
+      throw error;
+    }
+    session.log.warn("mirrors know no referrers, and the registry cannot be asked", { error });
+    return found;
+  }
+}
+
+async function listOnce(
+  session: RegistrySession,
+  subject: Digest,
+  { artifactType, signal }: ListReferrersOptions,
 ): Promise<Descriptor[]> {
   const stop = new AbortController();
   const inner = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);

@@ -72,6 +72,10 @@ export class RegistryPeers {
     return this.#peers.find(({ isOrigin }) => isOrigin) ?? this.#none("speaks for itself");
   }
 
+  get hasMirrors(): boolean {
+    return this.#peers.some(({ isOrigin }) => !isOrigin);
+  }
+
   /** TLS with hosts that the registry sends us to: the trust in it holds for them, our identity is not shown. */
   get strangerTls(): TlsSettings | undefined {
     return this.#strangerTls;

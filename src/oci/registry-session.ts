@@ -30,8 +30,8 @@ export interface RegistrySessionOptions {
   readonly http?: HttpClient | undefined;
   /** The same, with what they have learned; `hosts` and credentials are theirs then. */
   readonly peers?: RegistryPeers | undefined;
-  /** Whether everything is asked of the host that takes uploads. */
-  readonly isForPush?: boolean;
+  /** Who is asked: whoever can, only the host that takes uploads, or only the registry itself. */
+  readonly target?: "any" | "uploads" | "origin";
   readonly log?: Logger | undefined;
 }
 
@@ -55,21 +55,21 @@ export class RegistrySession {
   readonly log: Logger;
   readonly #http: HttpClient;
   readonly #peers: RegistryPeers;
-  readonly #isForPush: boolean;
+  readonly #target: "any" | "uploads" | "origin";
 
   constructor({
     registry,
     repository,
     log = NO_LOG,
     http = new HttpClient({ log }),
-    isForPush = false,
+    target = "any",
     ...rest
   }: RegistrySessionOptions) {
     this.registry = registry;
     this.repository = repository;
     this.log = log;
     this.#http = http;
-    this.#isForPush = isForPush;
+    this.#target = target;
     this.#peers = rest.peers ?? new RegistryPeers({ ...rest, registry, repository, http });
   }
 
@@ -88,16 +88,17 @@ export class RegistrySession {
 
   /** The same repository, with every question asked where uploads go: a mirror may not know of them yet. */
   forPush(): RegistrySession {
-    const { registry, repository, log } = this;
-    const http = this.#http;
-    return new RegistrySession({
-      registry,
-      repository,
-      log,
-      http,
-      peers: this.#peers,
-      isForPush: true,
-    });
+    return this.#with("uploads");
+  }
+
+  /** The same repository without mirrors. */
+  forOrigin(): RegistrySession {
+    return this.#with("origin");
+  }
+
+  /** Whether answers may come from elsewhere than the registry. */
+  get hasMirrors(): boolean {
+    return this.#target === "any" && this.#peers.hasMirrors;
   }
 
   /** Sends a request; an error status is an HttpError: of the last host, when others were asked before. */
@@ -139,14 +140,22 @@ export class RegistrySession {
     return true;
   }
 
+  #with(target: "uploads" | "origin"): RegistrySession {
+    const { registry, repository, log } = this;
+    const http = this.#http;
+    return new RegistrySession({ registry, repository, log, http, peers: this.#peers, target });
+  }
+
   #peersFor(
     path: string,
     { method, isForOrigin = false }: RegistryRequest,
   ): readonly RegistryPeer[] {
-    if (this.#isForPush) {
+    if (this.#target === "uploads") {
       return this.#peers.for("push");
     }
-    return isForOrigin ? [this.#peers.origin] : this.#peers.for(capabilityFor(method, path));
+    return isForOrigin || this.#target === "origin"
+      ? [this.#peers.origin]
+      : this.#peers.for(capabilityFor(method, path));
   }
 
   #urlAt({ api, isOrigin }: RegistryPeer, path: string, { method }: RegistryRequest): URL {
@@ -193,7 +202,7 @@ export class RegistrySession {
       return ["delete"];
     }
     // One token for all of a push.
-    return isReading(method) && !this.#isForPush ? ["pull"] : ["pull", "push"];
+    return isReading(method) && this.#target !== "uploads" ? ["pull"] : ["pull", "push"];
   }
 }
 
