@@ -19,12 +19,15 @@ export interface StreamLayerOptions extends WaitOptions {
   readonly buildZtoc: ZtocFactory;
   readonly engine: () => InflateEngine;
   readonly onBytes?: ((count: number) => void) | undefined;
-  /** Files that a layer may have. */
-  readonly maxFiles?: number | undefined;
+  /** Memory that the list of a layer's files may take, about. */
+  readonly maxListBytes?: number | undefined;
 }
 
-/** As many names as a layer's tree may have. */
-const MAX_FILES = 4_194_304;
+const MAX_LIST_BYTES = 2 ** 31;
+/** What a file, a pax record and a run of a sparse file take besides their bytes. */
+const FILE_BYTES = 512;
+const RECORD_BYTES = 256;
+const EXTENT_BYTES = 64;
 
 const REGULAR = 0x30;
 const CONTIGUOUS = 0x37;
@@ -81,18 +84,20 @@ async function viewThroughTar(
 async function viewOf(
   peeked: Awaited<ReturnType<typeof peekEncoding>>,
   descriptor: Descriptor,
-  { engine, maxFiles = MAX_FILES }: StreamLayerOptions,
+  { engine, maxListBytes = MAX_LIST_BYTES }: StreamLayerOptions,
 ): Promise<LayerView> {
   const files: FileMetadata[] = [];
   const sparse = new Map<number, readonly SparseExtent[]>();
+  let listBytes = 0;
   const scanner = new TarScanner({
     onEntry: (entry) => {
       const file = unpackedMetadata(entry);
       if (file === undefined) return;
-      if (files.length === maxFiles) {
+      listBytes += listBytesOf(entry);
+      if (listBytes > maxListBytes) {
         throw new SociError(
           "data-loss",
-          `Cannot read layer ${descriptor.digest}: it has more than ${maxFiles} files`,
+          `Cannot read layer ${descriptor.digest}: the list of its files takes over ${maxListBytes} bytes of memory`,
         );
       }
       if (entry.sparseExtents !== undefined) sparse.set(files.length, extentsOf(entry));
@@ -107,6 +112,15 @@ async function viewOf(
   scanner.finish();
   const pieces = digester.finish();
   return { descriptor, files, ztoc: undefined, pieces, sparse, from: "streamed" };
+}
+
+/** A layer of a few megabytes can hold entries for many gigabytes: about what one takes. */
+function listBytesOf({ name, linkname, pax, sparseExtents = [] }: TarEntry): number {
+  const records = pax.reduce(
+    (sum, { key, value }) => sum + RECORD_BYTES + key.length + value.length,
+    0,
+  );
+  return FILE_BYTES + name.length + linkname.length + records + EXTENT_BYTES * sparseExtents.length;
 }
 
 /** What an unpacker makes of an entry, also of those that no zTOC holds. */

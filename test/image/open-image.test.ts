@@ -210,16 +210,16 @@ describe("streamLayer()", () => {
   });
 });
 
-test("streamLayer() refuses a layer of more files than memory is meant for", async () => {
+test("streamLayer() refuses a layer whose list of files takes more memory than it may", async () => {
   const tar = await buildTar(["a", "b", "c"].map((name) => ({ name, content: "1" })));
   const layer = layerOf(tar, "zstd");
   await using placed = await placeImage(imageOf([layer]));
   await using source = await openImageSource(placed.name);
   const engine = () => new WasmEngine();
-  const stream = (maxFiles: number) =>
-    streamLayer(layer.descriptor, { source, buildZtoc, engine, maxFiles });
-  await expect(stream(2)).rejects.toMatchObject({ kind: "data-loss" });
-  expect((await stream(3)).files).toHaveLength(3);
+  const stream = (maxListBytes: number) =>
+    streamLayer(layer.descriptor, { source, buildZtoc, engine, maxListBytes });
+  await expect(stream(3 * 512)).rejects.toMatchObject({ kind: "data-loss" });
+  expect((await stream(4 * 512)).files).toHaveLength(3);
 });
 
 /** A file of a tar, holes as zeros. */
