@@ -8,7 +8,7 @@ import { compareSides } from "./compare-sides.ts";
 import { countRounds } from "./count-rounds.ts";
 import { REPOSITORY, startRegistry, TAG } from "./image-of-layers.ts";
 import type { LayerFile } from "./layer-file.ts";
-import { RequestRecorder } from "./request-recorder.ts";
+import { type RecordedRequest, RequestRecorder } from "./request-recorder.ts";
 import type { Figure } from "./row-report.ts";
 import { runByTurns } from "./run-by-turns.ts";
 import { measureCommand, runCommand } from "./run-command.ts";
@@ -29,7 +29,7 @@ const DOWNLOAD = "full download";
 interface LineCost {
   readonly rounds: number;
   readonly requests: number;
-  /** Answers' bytes but for those of manifest, SOCI index and zTOCs, in units of the file's spans. */
+  /** Answers' bytes, headers too, but for manifest, SOCI index and zTOCs; a unit is the file's mean span. */
   readonly spansBeyond: number;
 }
 
@@ -59,7 +59,6 @@ export const catBench: Bench = {
             const file = files.at(run);
             if (file === undefined) throw new Error(`there is no file for run ${run}`);
             recorder.take();
-            registry.clearRequests();
             const root = dir.join(`cold-${run}`);
             const image = `${recorder.host}/${REPOSITORY}:${TAG}`;
             const command = [binary, "cat", "--root", root, image, file.path];
@@ -69,7 +68,7 @@ export const catBench: Bench = {
                 `Cannot use cat of "${file.path}": ${stdout.length} bytes, want ${file.size}`,
               );
             }
-            if (run >= 0) costs.push(costOf(recorder, registry, { file, metadataBytes }));
+            if (run >= 0) costs.push(costOf(recorder.take(), file, metadataBytes));
             return sample;
           },
         },
@@ -156,18 +155,15 @@ async function indexImage(
 }
 
 function costOf(
-  recorder: RequestRecorder,
-  registry: TestRegistry,
-  { file, metadataBytes }: { readonly file: SampleFile; readonly metadataBytes: number },
+  requests: readonly RecordedRequest[],
+  { spanBytes, spans }: SampleFile,
+  metadataBytes: number,
 ): LineCost {
-  const intervals = recorder.take();
-  const bytes = registry.requests
-    .filter(({ method }) => method === "GET")
-    .reduce((sum, request) => sum + request.bytes, 0);
+  const bytes = requests.reduce((sum, request) => sum + request.bytes, 0);
   return {
-    rounds: countRounds(intervals),
-    requests: intervals.length,
-    spansBeyond: (bytes - metadataBytes) / (file.spanBytes / file.spans),
+    rounds: countRounds(requests),
+    requests: requests.length,
+    spansBeyond: (bytes - metadataBytes) / (spanBytes / spans),
   };
 }
 

@@ -32,6 +32,14 @@ test("RequestRecorder sees requests one after another as so many rounds", async 
   });
 });
 
+test("RequestRecorder counts the bytes of an answer, with its headers", async () => {
+  await using server = startServer(1);
+  await using recorder = await RequestRecorder.start(`127.0.0.1:${server.port}`);
+  await (await fetch(`http://${recorder.host}/`)).text();
+  const [request] = recorder.take();
+  expect(request?.bytes).toBeWithin(300_050, 301_000);
+});
+
 test("RequestRecorder sees requests at once as one round", async () => {
   await using server = startServer(3);
   await using recorder = await RequestRecorder.start(`127.0.0.1:${server.port}`);

@@ -1,10 +1,16 @@
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import type { RequestInterval } from "./count-rounds.ts";
 
-interface OpenInterval {
+/** A request and its answer on the line. */
+export interface RecordedRequest extends RequestInterval {
+  /** Of the answer, its headers included. */
+  readonly bytes: number;
+}
+
+interface OpenRequest {
   readonly startMs: number;
   endMs: number;
-  isAnswered: boolean;
+  bytes: number;
 }
 
 /**
@@ -14,7 +20,7 @@ interface OpenInterval {
 export class RequestRecorder implements AsyncDisposable {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  #intervals: OpenInterval[] = [];
+  #requests: OpenRequest[] = [];
 
   private constructor(target: string) {
     this.#server = createServer((client) => this.#relay(client, target));
@@ -36,9 +42,9 @@ export class RequestRecorder implements AsyncDisposable {
   }
 
   /** Requests since the last call; those that no answer came to are left out. */
-  take(): readonly RequestInterval[] {
-    const answered = this.#intervals.filter(({ isAnswered }) => isAnswered);
-    this.#intervals = [];
+  take(): readonly RecordedRequest[] {
+    const answered = this.#requests.filter(({ bytes }) => bytes > 0);
+    this.#requests = [];
     return answered;
   }
 
@@ -51,18 +57,18 @@ export class RequestRecorder implements AsyncDisposable {
   #relay(client: Socket, target: string): void {
     const [host = "127.0.0.1", port] = target.split(":");
     const upstream = createConnection({ host, port: Number(port) });
-    let current: OpenInterval | undefined;
+    let current: OpenRequest | undefined;
     client.on("data", (chunk) => {
-      if (current === undefined || current.isAnswered) {
+      if (current === undefined || current.bytes > 0) {
         const startMs = performance.now();
-        current = { startMs, endMs: startMs, isAnswered: false };
-        this.#intervals.push(current);
+        current = { startMs, endMs: startMs, bytes: 0 };
+        this.#requests.push(current);
       }
       upstream.write(chunk);
     });
     upstream.on("data", (chunk) => {
       if (current !== undefined) {
-        current.isAnswered = true;
+        current.bytes += chunk.length;
         current.endMs = performance.now();
       }
       // A client that reads slowly is not read ahead of.
