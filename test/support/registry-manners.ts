@@ -50,13 +50,33 @@ export interface RegistryManners {
   auth:
     | { readonly kind: "none" }
     | { readonly kind: "basic"; readonly username: string; readonly password: string }
-    | {
-        readonly kind: "bearer";
-        /** Without these, tokens are for everybody. */
-        readonly username?: string;
-        readonly password?: string;
-        readonly expiresInSeconds?: number;
-      };
+    /** As Amazon's: an old password is answered with 403. */
+    | { readonly kind: "ecr"; readonly username: string; readonly password: string }
+    | BearerManners;
+}
+
+/** How a registry and its token service deal with tokens. They hold for the scopes asked for. */
+export interface BearerManners {
+  readonly kind: "bearer";
+  /** Without these, tokens are for everybody. */
+  readonly username?: string;
+  readonly password?: string;
+  /** Taken as refresh token by POST, and as password of the user "" by GET. */
+  readonly identityToken?: string;
+  /** Give another identity token with each token; the one before is worthless then. */
+  readonly changesIdentityToken?: boolean;
+  /** Answer every POST so: the service knows no grants. */
+  readonly noGrant?: number;
+  /** Taken by the registry itself. */
+  readonly registryToken?: string;
+  /** What is told, and, if it is something else, how long tokens are good. */
+  readonly expiresInSeconds?: number;
+  readonly validSeconds?: number;
+  readonly clockAheadMs?: number;
+  /** Where the token service is said to be; here when not given. */
+  readonly realm?: string;
+  /** Named in challenges beside what is needed. */
+  readonly extraScope?: string;
 }
 
 /** One request as the registry saw it. */

@@ -5,7 +5,7 @@ import { mediaTypeOf } from "../../src/oci/media-types.ts";
 import { answerBlob } from "./blob-answer.ts";
 import { type BlobStore, memoryBlobs } from "./blob-store.ts";
 import { error, errorBody, type Fault, fits, take } from "./registry-answers.ts";
-import { Doorkeeper } from "./registry-doorkeeper.ts";
+import { Doorkeeper, type TokenRequest } from "./registry-doorkeeper.ts";
 import {
   type BodyFault,
   DEFAULT_MANNERS,
@@ -191,7 +191,7 @@ export class TestRegistry implements AsyncDisposable {
       });
     }
     if (url.pathname === "/token") {
-      return this.#doorkeeper.token(request, this.manners.auth);
+      return await this.#doorkeeper.token(request, this.manners.auth);
     }
     const refused = this.#doorkeeper.refuse(request, this.manners.auth);
     if (refused !== undefined) {
@@ -219,6 +219,11 @@ export class TestRegistry implements AsyncDisposable {
       default:
         return new Response("404 page not found\n", { status: 404 });
     }
+  }
+
+  /** Every question to its token service so far. */
+  get tokenRequests(): readonly TokenRequest[] {
+    return this.#doorkeeper.tokenRequests;
   }
 
   /** Makes every token given so far worthless. */
