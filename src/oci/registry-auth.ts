@@ -46,6 +46,8 @@ export class RegistryAuth {
   readonly #flights = new SingleFlight<string, string>();
   /** Newest last. */
   #tokens: readonly ScopedToken[] = [];
+  /** What a token was last asked for with: the next is fetched without waiting to be refused. */
+  #bearer: AuthChallenge | undefined;
   #fixed: string | undefined;
   /** The refresh token that a service gave us in exchange for another. */
   #exchanged: { readonly from: string; readonly to: string } | undefined;
@@ -73,11 +75,18 @@ export class RegistryAuth {
       : `The credentials for "${host}" were not taken, or do not allow this`;
   }
 
-  /** The header for a request of these scopes, as far as the host has asked for one before. */
-  header(scopes: readonly AuthScope[]): string | undefined {
-    const isGood = (token: ScopedToken): boolean =>
-      token.expiresAt > Date.now() && scopesCover(token.scopes, scopes);
-    return this.#fixed ?? this.#tokens.findLast(isGood)?.header;
+  /**
+   * The header for a request of these scopes; `undefined` as long as the host has not asked for one.
+   * Fetches a token where the last one has expired.
+   */
+  async header(
+    scopes: readonly AuthScope[],
+    { signal }: WaitOptions = {},
+  ): Promise<string | undefined> {
+    const current = this.#current(scopes);
+    return current === undefined && this.#bearer !== undefined
+      ? await this.#answerBearer(this.#bearer, { scopes, signal })
+      : current;
   }
 
   /** The header that answers a challenge; `undefined` when there is none, or only the refused one. */
@@ -86,12 +95,13 @@ export class RegistryAuth {
     { scopes, refused, signal }: AnswerOptions,
   ): Promise<string | undefined> {
     this.#forget(refused);
-    const current = this.header(scopes);
+    const current = this.#current(scopes);
     if (current !== undefined) {
       return current;
     }
     const challenges = parseChallenges(challenge);
     const bearer = challenges.find(({ scheme }) => scheme === "bearer");
+    this.#bearer = bearer;
     if (bearer !== undefined) {
       return await this.#answerBearer(bearer, { scopes, refused, signal });
     }
@@ -102,6 +112,12 @@ export class RegistryAuth {
     const header = credentials === undefined ? undefined : basicHeader(credentials);
     this.#fixed = header === refused ? undefined : header;
     return this.#fixed;
+  }
+
+  #current(scopes: readonly AuthScope[]): string | undefined {
+    const isGood = (token: ScopedToken): boolean =>
+      token.expiresAt > Date.now() && scopesCover(token.scopes, scopes);
+    return this.#fixed ?? this.#tokens.findLast(isGood)?.header;
   }
 
   async #answerBearer(

@@ -60,7 +60,7 @@ export class RegistryPeer {
 
   /** Sends a request to this host, authorized as it asks; credentials that it refuses are renewed once. */
   async send(request: HttpRequest, scopes: readonly AuthScope[]): Promise<HttpResponse> {
-    const header = this.#auth.header(scopes);
+    const header = await this.#auth.header(scopes, request);
     let renewed: string | undefined;
     try {
       return await this.#send(request, header);

@@ -1,9 +1,10 @@
 import type { WaitOptions } from "../async/wait-options.ts";
-import { SociError } from "../errors.ts";
+import { isKind, SociError } from "../errors.ts";
 import type { AuthScope } from "./auth-scope.ts";
 import { basicHeader, type Credentials, type IdentityTokenCredentials } from "./credentials.ts";
 import type { HttpClient } from "./http.ts";
 import { HttpError } from "./http-error.ts";
+import type { HttpResponse } from "./http-response.ts";
 import { JsonObject, parseJson } from "./json-document.ts";
 import type { TlsSettings } from "./tls-settings.ts";
 
@@ -76,7 +77,7 @@ async function getToken(realm: URL, request: TokenRequest): Promise<RegistryToke
     tls,
     signal,
   });
-  return parseToken(await response.bytes(MAX_TOKEN_BYTES), realm);
+  return await readToken(response, realm);
 }
 
 /** https://distribution.github.io/distribution/spec/auth/oauth/#getting-a-token */
@@ -107,11 +108,21 @@ async function postToken(
     tls,
     signal,
   });
-  return parseToken(await response.bytes(MAX_TOKEN_BYTES), realm);
+  return await readToken(response, realm);
 }
 
-function parseToken(bytes: Uint8Array, url: URL): RegistryToken {
-  const what = `token of "${url.host}"`;
+/** No failure of what was asked for: wrong bytes there are fetched again, a login is not. */
+async function readToken(response: HttpResponse, url: URL): Promise<RegistryToken> {
+  try {
+    return parseToken(await response.bytes(MAX_TOKEN_BYTES), `token of "${url.host}"`);
+  } catch (cause) {
+    throw isKind(cause, "data-loss")
+      ? new SociError("unauthenticated", `Cannot log in at "${url.host}"`, { cause })
+      : cause;
+  }
+}
+
+function parseToken(bytes: Uint8Array, what: string): RegistryToken {
   const limits = { maxBytes: MAX_TOKEN_BYTES, isSecret: true };
   const json = new JsonObject(parseJson(bytes, what, limits), what);
   const token = json.optionalString("token") ?? json.string("access_token");
