@@ -53,10 +53,15 @@ export async function askCredentialHelper(
     const quoted = JSON.stringify(said.trim().slice(0, MAX_QUOTED));
     throw failure(program, serverUrl, `it ended with code ${exitCode} and said ${quoted}`);
   }
-  return parseAnswer(output, `answer of ${program} for "${serverUrl}"`);
+  try {
+    return parseAnswer(output);
+  } catch (cause) {
+    throw failure(program, serverUrl, "what it printed is no login", cause);
+  }
 }
 
-function parseAnswer(output: Uint8Array, what: string): Credentials | undefined {
+function parseAnswer(output: Uint8Array): Credentials | undefined {
+  const what = "answer of a credential helper";
   const limits = { maxBytes: MAX_OUTPUT, isSecret: true };
   const json = new JsonObject(parseJson(output, what, limits), what);
   const username = json.optionalString("Username") ?? "";
@@ -133,9 +138,10 @@ function killGroup(pid: number): void {
   }
 }
 
-function failure(program: string, serverUrl: string, what: string): SociError {
+function failure(program: string, serverUrl: string, what: string, cause?: unknown): SociError {
   return new SociError(
     "unauthenticated",
     `Cannot get the login for "${serverUrl}" from ${program}: ${what}`,
+    cause === undefined ? {} : { cause },
   );
 }
