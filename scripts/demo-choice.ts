@@ -14,6 +14,9 @@ const TARGETS = [
   { label: "large", size: 16 * 1024 * KiB },
 ] as const;
 
+/** All ways to take three of so many are gone through. */
+const MAX_NEAREST = 30;
+
 export interface Choice<T extends Candidate> {
   readonly label: string;
   readonly file: T;
@@ -21,20 +24,12 @@ export interface Choice<T extends Candidate> {
 
 /** A small, a middle and a large file, from as many layers as there are, and near in size to what they stand for. */
 export function chooseFiles<T extends Candidate>(candidates: readonly T[]): Choice<T>[] {
-  const layers = [...new Set(candidates.map(({ layer }) => layer))];
-  const best = TARGETS.map(({ size }) =>
-    layers.map((layer) =>
-      nearest(
-        candidates.filter((candidate) => candidate.layer === layer),
-        size,
-      ),
-    ),
-  );
+  const best = TARGETS.map(({ size }) => nearest(candidates, size));
   let found: { readonly files: readonly T[]; readonly cost: number } | undefined;
   for (const small of best[0] ?? []) {
     for (const middle of best[1] ?? []) {
       for (const large of best[2] ?? []) {
-        const files = [small, middle, large].filter((file) => file !== undefined);
+        const files = [small, middle, large];
         const cost = costOf(files);
         if (cost < (found?.cost ?? Number.POSITIVE_INFINITY)) found = { files, cost };
       }
@@ -43,12 +38,17 @@ export function chooseFiles<T extends Candidate>(candidates: readonly T[]): Choi
   return (found?.files ?? []).map((file, i) => ({ label: TARGETS[i]?.label ?? "", file }));
 }
 
-function nearest<T extends Candidate>(candidates: readonly T[], size: number): T | undefined {
-  let best: T | undefined;
-  for (const candidate of candidates) {
-    if (best === undefined || distance(candidate, size) < distance(best, size)) best = candidate;
-  }
-  return best;
+/** Those nearest in size, few of each layer: enough to choose from. */
+function nearest<T extends Candidate>(candidates: readonly T[], size: number): readonly T[] {
+  const ofLayer = new Map<number, number>();
+  return candidates
+    .toSorted((left, right) => distance(left, size) - distance(right, size))
+    .filter(({ layer }) => {
+      const count = (ofLayer.get(layer) ?? 0) + 1;
+      ofLayer.set(layer, count);
+      return count <= TARGETS.length;
+    })
+    .slice(0, MAX_NEAREST);
 }
 
 /** How far the sizes are off, in powers of two; layers and files in common count most. */

@@ -6,7 +6,9 @@ import { WasmEngine } from "../../src/deflate/wasm-engine.ts";
 import { streamLayer } from "../../src/image/stream-layer.ts";
 import { digestOf, parseDigest } from "../../src/oci/digest.ts";
 import { openImageSource } from "../../src/oci/open-image-source.ts";
+import { OCI_MANIFEST } from "../../src/oci/media-types.ts";
 import { parsePlatform } from "../../src/oci/platform.ts";
+import { INDEX_DIGEST_ANNOTATION } from "../../src/soci/annotations.ts";
 import { buildSociIndex } from "../../src/soci/build-soci-index.ts";
 import { encodeSociIndex } from "../../src/soci/soci-index.ts";
 import type { ByteName } from "../../src/tree/byte-name.ts";
@@ -54,7 +56,7 @@ async function addIndex(
   }
   const index = buildSociIndex(ztocs, { version: "v1", imageManifest: image.descriptor });
   const bytes = encodeSociIndex(index);
-  registry.addManifest("app", { mediaType: "application/vnd.oci.image.manifest.v1+json", bytes });
+  registry.addManifest("app", { mediaType: OCI_MANIFEST, bytes });
   return bytes;
 }
 
@@ -134,6 +136,29 @@ describe("openImage()", () => {
       "layer is not lazy",
     ]);
     expect(await opened.read("/a")).toEqual(content);
+  });
+
+  test("uses the v2 index that the manifest names", async () => {
+    const { layers } = image;
+    const ztocs = [];
+    for (const { bytes, descriptor } of layers) {
+      const ztoc = (await ztocOf(bytes)).bytes;
+      const { length: size } = ztoc;
+      ztocs.push({ ztoc, digest: digestOf(ztoc), size, layer: descriptor });
+    }
+    const index = encodeSociIndex(
+      buildSociIndex(
+        ztocs.map((ztoc) => ({ ...ztoc, spanSize: 65_536, disableXattrs: false })),
+        { version: "v2", imageManifest: image.descriptor },
+      ),
+    );
+    const annotations = { [INDEX_DIGEST_ANNOTATION]: digestOf(index) };
+    await using placed = await placeImage(imageOf(layers, { annotations }));
+    for (const { ztoc } of ztocs) await placed.registry.addBlob("app", ztoc);
+    placed.registry.addManifest("app", { mediaType: OCI_MANIFEST, bytes: index });
+    await using opened = await openPlaced(placed.name);
+    expect(opened.index?.from).toBe("v2-annotation");
+    expect(opened.layers.map(({ from }) => from)).toEqual(["index", "index"]);
   });
 
   test("uses the index that is named, whatever else there is", async () => {
