@@ -1,16 +1,16 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { mapConcurrent } from "../src/async/map-concurrent.ts";
 import { formatByteSize } from "../src/cli/byte-size.ts";
 import { SociError } from "../src/errors.ts";
 import type { Descriptor } from "../src/oci/descriptor.ts";
 import { openImageSource, openRegistryClient } from "../src/oci/open-image-source.ts";
-import { parseReference, type Reference, type TagName } from "../src/oci/reference.ts";
+import { parseReference, type TagName } from "../src/oci/reference.ts";
 import { LatencyProxy } from "../test/support/latency-proxy.ts";
 import { type Candidate, type Choice, chooseFiles } from "./demo-choice.ts";
 import { copyImage, type UnpackedFile, unpackLayer, visibleFiles } from "./demo-copy.ts";
 import { filesOf, type HostFile, makeHostImage, pushHostImage, sizeOf } from "./demo-image.ts";
+import { type Cost, downloadPlainly } from "./demo-download.ts";
 import { DemoOutput, seconds } from "./demo-output.ts";
 import { findProgram, type Program, runProgram } from "./demo-program.ts";
 import { startRegistry } from "./demo-registry.ts";
@@ -38,13 +38,6 @@ const DEFAULT_MIN_LAYER_SIZE = 10 * 1024 * 1024;
 interface Specimen {
   readonly choice: Choice<Candidate>;
   isRight(bytes: Uint8Array): Promise<boolean>;
-}
-
-/** What one way of getting at files has cost. */
-interface Cost {
-  readonly ms: number;
-  readonly requests: number;
-  readonly bytes: number;
 }
 
 /** The whole demo, told on standard output. */
@@ -190,7 +183,11 @@ async function compare(
 ): Promise<{ readonly full: Cost; readonly lazy: readonly Cost[] }> {
   const { output, signal } = stage;
   const full = await output.step("Download the image in full, from afar", async () => {
-    const cost = await download(parseReference(far), layers, signal);
+    const cost = await downloadPlainly(parseReference(far), {
+      layers,
+      parallel: PLAIN_DOWNLOADS,
+      signal,
+    });
     output.line(
       `manifest and ${layers.length} layers, ${PLAIN_DOWNLOADS} at once, digests verified; not unpacked`,
     );
@@ -215,26 +212,6 @@ async function compare(
     },
   );
   return { full, lazy };
-}
-
-/** What a client does that knows nothing of SOCI. */
-async function download(
-  reference: Reference,
-  layers: readonly Descriptor[],
-  signal: AbortSignal,
-): Promise<Cost> {
-  const started = performance.now();
-  const client = openRegistryClient(reference);
-  await client.getManifest(reference.tag ?? TAG, { signal });
-  await mapConcurrent(
-    layers,
-    async (layer, inner) => {
-      // The last chunk comes when the digest is right; nothing is kept.
-      for await (const _chunk of client.getBlob(layer, { signal: inner }));
-    },
-    { limit: PLAIN_DOWNLOADS, signal },
-  );
-  return { ms: performance.now() - started, ...client.stats };
 }
 
 /** What --stats printed. */
