@@ -67,7 +67,7 @@ export function parseHostsFile(
   for (const name of names) {
     const table = hosts?.table(name);
     if (hosts !== undefined && table !== undefined) {
-      const api = parseApi(name, table, () => hosts.wrong(name, NO_URL));
+      const api = parseApi(name, table, () => hosts.wrongName(name, `has a name that ${NO_URL}`));
       mirrors.push({ ...parseHost(table, directory), api });
     }
   }

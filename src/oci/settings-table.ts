@@ -69,6 +69,11 @@ export class SettingsTable {
       : new SettingsTable(value, this.#file, [...this.#at, key]);
   }
 
+  /** The error about the name of a key, which is not quoted: it may be a secret, too. */
+  wrongName(key: string, what: string): SociError {
+    return wrong(this.#file, this.#at, what, [...this.#at, key]);
+  }
+
   /** The error about a key: file, line, key, and what is wrong with it. */
   wrong(key: string, what: string): SociError {
     return wrong(this.#file, [...this.#at, key], what);
@@ -88,11 +93,16 @@ function kindOf(value: unknown): string {
   return isTable(value) ? "a table" : value instanceof Date ? "a date" : `a ${typeof value}`;
 }
 
-function wrong({ path, lineOf }: SettingsFile, keys: readonly string[], what: string): SociError {
+function wrong(
+  { path, lineOf }: SettingsFile,
+  keys: readonly string[],
+  what: string,
+  lineKeys: readonly string[] = keys,
+): SociError {
   const key = keys.map((part) => (/^[\w-]+$/.test(part) ? part : JSON.stringify(part))).join(".");
   const name = key === "" ? "the document" : key;
   return new SociError(
     "failed-precondition",
-    `Cannot use "${path}", line ${lineOf(keys)}: ${name} ${what}`,
+    `Cannot use "${path}", line ${lineOf(lineKeys)}: ${name} ${what}`,
   );
 }
