@@ -14,6 +14,7 @@ import { LayerSupply } from "../test/bench/layer-supply.ts";
 import { describeMachine } from "../test/bench/machine.ts";
 import { memoryBench } from "../test/bench/memory-bench.ts";
 import type { RowReport } from "../test/bench/row-report.ts";
+import { transferBench } from "../test/bench/transfer-bench.ts";
 import { ztocBench } from "../test/bench/ztoc-bench.ts";
 import { tempDir } from "../test/support/temp-dir.ts";
 import { ensurePackages } from "./debian-packages.ts";
@@ -28,10 +29,13 @@ const BENCHES: readonly Bench[] = [
   createBench,
   coresBench,
   catBench,
+  transferBench,
 ];
 const PACKAGES = [
   { name: "libdeflate-tools", program: "libdeflate-gzip" },
   { name: "time", program: "time" },
+  { name: "curl", program: "curl" },
+  { name: "skopeo", program: "skopeo" },
 ];
 const DEFAULT_RUNS = "5";
 const INTERRUPTED = 130;

@@ -30,7 +30,7 @@ export function receive(response: Response, options: ReceiveOptions): HttpRespon
   const drain = async (): Promise<void> => {
     const announced = response.headers.get("content-length");
     const isShort = announced !== null && Number(announced) <= MAX_DRAINED;
-    if (!isOpen || reader === undefined || !isShort || watch.signal.aborted) {
+    if (reader === undefined || !isShort || watch.signal.aborted) {
       return;
     }
     using _deadline = watch.within(DRAIN_MS);
@@ -43,7 +43,9 @@ export function receive(response: Response, options: ReceiveOptions): HttpRespon
     }
     isReleased = true;
     try {
-      await drain();
+      if (isOpen) {
+        await drain();
+      }
       if (isOpen) {
         await reader?.cancel();
       }

@@ -163,6 +163,9 @@ export class HttpClient {
     let status: number | undefined;
     let bytes = 0;
     const logEnd = (): void => {
+      if (this.#log === NO_LOG) {
+        return;
+      }
       const ms = Math.round(performance.now() - started);
       const range = headers?.["range"];
       this.#log.debug("request", { method, url: redactUrl(url), range, status, bytes, ms });

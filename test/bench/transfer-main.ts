@@ -66,6 +66,10 @@ async function countBytes(chunks: AsyncIterable<Uint8Array>): Promise<number> {
   let bytes = 0;
   for await (const chunk of chunks) {
     bytes += chunk.length;
+    // As a reader does that hands its chunks on to a worker: the memory is free at once.
+    if (chunk.buffer instanceof ArrayBuffer) {
+      chunk.buffer.transfer(0);
+    }
   }
   return bytes;
 }
