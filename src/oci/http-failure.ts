@@ -2,7 +2,13 @@ import { SociError } from "../errors.ts";
 import { HttpError } from "./http-error.ts";
 import { redactUrl } from "./redact-url.ts";
 
-const TLS_TRUST = /CERT|SELF_SIGNED|UNABLE_TO_(?:VERIFY|GET_ISSUER)|ERR_TLS/;
+// https://nodejs.org/api/tls.html#x509-certificate-error-codes
+const TLS_TRUST =
+  /CERT|CRL|SELF_SIGNED|UNABLE_TO_|INVALID_(?:CA|PURPOSE)|PATH_LENGTH|HOSTNAME_MISMATCH|ERR_TLS/;
+
+// A proxy's own 4xx, but for those that pass.
+const PROXY_REFUSAL = /refused to open a tunnel: 4(?!08|29)/;
+const FINAL = { kind: "failed-precondition", temporary: false } as const;
 
 const URL_TEXT = /https?:\/\/[^\s"'<>]+/g;
 
@@ -27,18 +33,21 @@ export function asHttpError(
   }
   const cause = withoutSecrets(thrown);
   const said = saidBy(cause);
+  const failure = { method, url, reason: `${reason}: ${said}`, cause };
   if (TLS_TRUST.test(said)) {
     return new HttpError({
-      method,
-      url,
+      ...failure,
+      ...FINAL,
       reason: `the certificate cannot be trusted: ${said}`,
-      kind: "failed-precondition",
-      temporary: false,
       hint: "If it is the right one, trust its authority: --tlscacert FILE",
-      cause,
     });
   }
-  return new HttpError({ method, url, reason: `${reason}: ${said}`, cause });
+  if (cause.code === "EPROTO") {
+    const hint =
+      "If it speaks no TLS: --plain-http; if it wants to know who you are: --tlscert FILE --tlskey FILE";
+    return new HttpError({ ...failure, ...FINAL, reason: "the TLS handshake failed", hint });
+  }
+  return new HttpError(PROXY_REFUSAL.test(said) ? { ...failure, ...FINAL } : failure);
 }
 
 /** The code says enough, but for a proxy's refusal; other messages may quote a URL in full. */

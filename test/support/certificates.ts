@@ -10,10 +10,12 @@ export interface Certificate {
 }
 
 export interface Certificates {
-  /** The authority of both others, which nobody trusts but who is told to. */
+  /** The authority of all others, which nobody trusts but who is told to. */
   readonly ca: Certificate;
   /** For localhost and 127.0.0.1. */
   readonly server: Certificate;
+  /** For a host of another name. */
+  readonly otherServer: Certificate;
   /** For a client that shows who it is. */
   readonly client: Certificate;
 }
@@ -26,6 +28,10 @@ export async function makeCertificates(dir: TempDir): Promise<Certificates> {
   return {
     ca,
     server: await issue(dir, "server", { extension: SERVER_NAMES, issuer: ca }),
+    otherServer: await issue(dir, "other", {
+      extension: "subjectAltName=DNS:other.example",
+      issuer: ca,
+    }),
     client: await issue(dir, "client", { extension: "extendedKeyUsage=clientAuth", issuer: ca }),
   };
 }

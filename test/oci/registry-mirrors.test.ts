@@ -1,0 +1,339 @@
+import { describe, expect, test } from "bun:test";
+import type { Credentials } from "../../src/oci/credentials.ts";
+import {
+  ALL_CAPABILITIES,
+  type HostCapability,
+  type HostSettings,
+} from "../../src/oci/host-settings.ts";
+import { HttpClient } from "../../src/oci/http.ts";
+import { OCI_MANIFEST } from "../../src/oci/media-types.ts";
+import { parseReference } from "../../src/oci/reference.ts";
+import { RegistryClient } from "../../src/oci/registry.ts";
+import { collect } from "../suite/image-source.ts";
+import { TestRegistry } from "../support/registry.ts";
+import { IMAGE, LAYER, startRegistry, V1 } from "./registry-fixture.ts";
+
+const RETRY = { maxRetries: 2, baseMs: 1, maxMs: 5, maxRetryAfterMs: 2000 };
+const RANGE = { start: 0, end: 10 };
+const ARTIFACT = "application/vnd.test.index.v1+json";
+
+interface HostOptions {
+  readonly capabilities?: readonly HostCapability[];
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+function mirror(
+  { url }: Pick<TestRegistry, "url">,
+  { capabilities = ["pull", "resolve", "referrers"], headers = {} }: HostOptions = {},
+): HostSettings {
+  return {
+    api: new URL(`${url}/v2/`),
+    capabilities: new Set(capabilities),
+    isOrigin: false,
+    headers,
+  };
+}
+
+function origin({ url }: Pick<TestRegistry, "url">): HostSettings {
+  return { api: new URL(`${url}/v2/`), capabilities: ALL_CAPABILITIES, isOrigin: true };
+}
+
+/** A client of registry.example's `app`, for which these hosts speak. */
+function clientOf(
+  hosts: readonly HostSettings[],
+  options: {
+    readonly credentials?: Credentials;
+    readonly keychain?: (host: string) => Promise<Credentials | undefined>;
+  } = {},
+): RegistryClient {
+  return new RegistryClient({
+    ...parseReference("registry.example/app"),
+    http: new HttpClient({ retry: RETRY }),
+    hosts,
+    ...options,
+  });
+}
+
+function asked({ requests }: TestRegistry): readonly string[] {
+  return requests.map(({ method, path }) => `${method} ${path}`);
+}
+
+async function stopped(): Promise<Pick<TestRegistry, "url">> {
+  await using registry = TestRegistry.start();
+  return { url: registry.url };
+}
+
+/** A manifest that refers to the image. */
+function artifact(note: string): Uint8Array {
+  const { config, descriptor } = IMAGE;
+  return new TextEncoder().encode(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: OCI_MANIFEST,
+      artifactType: ARTIFACT,
+      config: config.descriptor,
+      layers: [],
+      subject: descriptor,
+      annotations: { note },
+    }),
+  );
+}
+
+describe("RegistrySession and mirrors", () => {
+  test("asks the mirror, and says for which registry", async () => {
+    await using near = await startRegistry();
+    await using far = await startRegistry();
+    const client = clientOf([mirror(near), origin(far)]);
+    await client.getManifest(V1);
+    await collect(client.getBlobRange(LAYER.descriptor, RANGE));
+    expect(asked(near)).toEqual([
+      "GET /v2/app/manifests/v1?ns=registry.example",
+      `GET /v2/app/blobs/${LAYER.descriptor.digest}?ns=registry.example`,
+    ]);
+    expect(asked(far)).toEqual([]);
+  });
+
+  test("asks the registry for what the mirror does not have", async () => {
+    await using near = TestRegistry.start();
+    await using far = await startRegistry();
+    const client = clientOf([mirror(near), origin(far)]);
+    expect((await client.getManifest(V1)).descriptor).toEqual(IMAGE.descriptor);
+    expect(asked(far)).toEqual(["GET /v2/app/manifests/v1"]);
+  });
+
+  test("asks mirrors in their order", async () => {
+    await using first = TestRegistry.start();
+    await using second = await startRegistry();
+    await using far = await startRegistry();
+    await clientOf([mirror(first), mirror(second), origin(far)]).getManifest(V1);
+    expect([first, second, far].map(({ requests }) => requests.length)).toEqual([1, 1, 0]);
+  });
+
+  test("goes round a mirror that is not there", async () => {
+    await using far = await startRegistry();
+    const client = clientOf([mirror(await stopped()), origin(far)]);
+    expect((await client.getManifest(V1)).descriptor).toEqual(IMAGE.descriptor);
+  });
+
+  test.each([401, 403, 429, 500, 503])(
+    "goes round a mirror that answers %d, without a retry",
+    async (status) => {
+      await using near = await startRegistry();
+      await using far = await startRegistry();
+      near.failNext(9, { status, headers: { "retry-after": "1000" } });
+      const client = clientOf([mirror(near), origin(far)]);
+      expect((await client.getManifest(V1)).descriptor).toEqual(IMAGE.descriptor);
+      expect(near.requests.length).toBe(1);
+    },
+  );
+
+  test("leaves a mirror alone for a while that has failed", async () => {
+    await using near = await startRegistry();
+    await using far = await startRegistry();
+    near.failNext(9, { status: 503 });
+    const client = clientOf([mirror(near), origin(far)]);
+    await client.getManifest(V1);
+    await client.getManifest(V1);
+    await collect(client.getBlobRange(LAYER.descriptor, RANGE));
+    expect([near.requests.length, far.requests.length]).toEqual([1, 3]);
+  });
+
+  test("throws what the registry itself says in the end", async () => {
+    await using near = TestRegistry.start();
+    await using far = TestRegistry.start();
+    far.failNext(9, { status: 403 });
+    await expect(clientOf([mirror(near), origin(far)]).getManifest(V1)).rejects.toMatchObject({
+      kind: "permission-denied",
+    });
+  });
+
+  test("asks only who can: tags of the registry, blobs of the mirror", async () => {
+    await using near = await startRegistry();
+    await using far = await startRegistry();
+    const client = clientOf([mirror(near, { capabilities: ["pull"] }), origin(far)]);
+    await client.getManifest(V1);
+    await client.getManifest(IMAGE.descriptor.digest);
+    await collect(client.getBlobRange(LAYER.descriptor, RANGE));
+    expect(asked(far)).toEqual(["GET /v2/app/manifests/v1"]);
+    expect(near.requests.length).toBe(2);
+  });
+
+  test("uses the API where the mirror has it", async () => {
+    await using near = await startRegistry();
+    const paths: string[] = [];
+    await using front = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      fetch: (request) => {
+        const { pathname } = new URL(request.url);
+        paths.push(pathname);
+        return fetch(`${near.url}${pathname.replace("/cache/hub", "/v2")}`);
+      },
+    });
+    const api = new URL(`http://127.0.0.1:${front.port}/cache/hub/`);
+    const { isOrigin, capabilities } = mirror(near);
+    await clientOf([{ api, isOrigin, capabilities }, origin(near)]).getManifest(V1);
+    expect(paths).toEqual(["/cache/hub/app/manifests/v1"]);
+  });
+
+  test("is failed-precondition where nobody may be asked", async () => {
+    await using near = await startRegistry();
+    const client = clientOf([mirror(near, { capabilities: ["pull"] })]);
+    await expect(client.getManifest(V1)).rejects.toMatchObject({ kind: "failed-precondition" });
+    expect(near.requests.length).toBe(0);
+  });
+
+  test("refetches a blob from the registry that the mirror has damaged", async () => {
+    await using near = await startRegistry();
+    await using far = await startRegistry();
+    near.corruptNext(9, { at: 5 });
+    const client = clientOf([mirror(near), origin(far)]);
+    const got = await collect(client.getBlob(LAYER.descriptor));
+    expect(got.equals(LAYER.bytes)).toBe(true);
+    expect(far.requests.length).toBe(1);
+  });
+
+  test("refetches a manifest from the registry that the mirror has damaged", async () => {
+    await using near = await startRegistry();
+    await using far = await startRegistry();
+    near.failNext(9, {
+      status: 200,
+      body: '{"schemaVersion":2}',
+      headers: { "content-type": OCI_MANIFEST },
+    });
+    const client = clientOf([mirror(near), origin(far)]);
+    const { bytes } = await client.getManifest(IMAGE.descriptor.digest);
+    expect(Buffer.from(bytes).equals(IMAGE.manifest)).toBe(true);
+  });
+
+  test("reads on from the registry when the mirror breaks off", async () => {
+    await using near = await startRegistry();
+    await using far = await startRegistry();
+    near.cutNext(9, { at: 0 });
+    const client = clientOf([mirror(near), origin(far)]);
+    const got = await collect(client.getBlob(LAYER.descriptor));
+    expect(got.equals(LAYER.bytes)).toBe(true);
+  });
+});
+
+describe("RegistrySession, mirrors and pushes", () => {
+  test("sends a push, and all that it asks, to the registry alone", async () => {
+    await using near = await startRegistry();
+    await using far = TestRegistry.start({ referrersApi: false });
+    const client = clientOf([mirror(near), origin(far)]);
+    const { config, layers, manifest, descriptor } = IMAGE;
+    for (const blob of [config, ...layers]) {
+      expect(await client.uploadBlob(blob.descriptor, () => [blob.bytes])).toBe(true);
+    }
+    await client.putManifest(manifest, { mediaType: descriptor.mediaType, reference: V1 });
+    const bytes = artifact("one");
+    const { digest } = await client.putManifest(bytes, { mediaType: OCI_MANIFEST });
+    const referrer = { mediaType: OCI_MANIFEST, digest, size: bytes.length };
+    await client.updateReferrersTag({ subject: descriptor.digest, referrer });
+    expect(asked(near)).toEqual([]);
+    expect(far.manifest("app", "v1")?.bytes).toEqual(manifest);
+  });
+
+  test("pushes to the first host that takes pushes, as containerd does", async () => {
+    await using near = TestRegistry.start();
+    await using far = TestRegistry.start();
+    const client = clientOf([mirror(near, { capabilities: ["push"] }), origin(far)]);
+    await client.uploadBlob(LAYER.descriptor, () => [LAYER.bytes]);
+    expect(await near.hasBlob("app", LAYER.descriptor.digest)).toBe(true);
+    expect(asked(far)).toEqual([]);
+  });
+
+  test("does not push elsewhere when that host fails", async () => {
+    await using far = TestRegistry.start();
+    const client = clientOf([mirror(await stopped(), { capabilities: ["push"] }), origin(far)]);
+    await expect(client.uploadBlob(LAYER.descriptor, () => [LAYER.bytes])).rejects.toMatchObject({
+      kind: "unavailable",
+    });
+    expect(asked(far)).toEqual([]);
+  });
+});
+
+describe("RegistrySession, mirrors and referrers", () => {
+  const bytes = artifact("two");
+  const mediaType = OCI_MANIFEST;
+
+  test("takes referrers from the mirror", async () => {
+    await using near = await startRegistry({ referrersPageSize: 1 });
+    await using far = await startRegistry();
+    for (const note of ["two", "three"]) {
+      near.addManifest("app", { mediaType, bytes: artifact(note) });
+    }
+    const client = clientOf([mirror(near), origin(far)]);
+    expect((await client.referrers(IMAGE.descriptor.digest, ARTIFACT)).length).toBe(2);
+  });
+
+  test("asks the registry when the mirror knows none", async () => {
+    await using near = await startRegistry();
+    await using far = await startRegistry();
+    const { digest } = far.addManifest("app", { mediaType, bytes });
+    const client = clientOf([mirror(near), origin(far)]);
+    const found = await client.referrers(IMAGE.descriptor.digest, ARTIFACT);
+    expect(found.map((descriptor) => descriptor.digest)).toEqual([digest]);
+  });
+
+  test("has none when the mirror knows none and the registry cannot be reached", async () => {
+    await using near = await startRegistry();
+    const client = clientOf([mirror(near), origin(await stopped())]);
+    expect(await client.referrers(IMAGE.descriptor.digest, ARTIFACT)).toEqual([]);
+  });
+});
+
+describe("RegistrySession, mirrors and secrets", () => {
+  const mine = { username: "me", password: "for the registry" };
+  const theirs = { username: "me", password: "for the mirror" };
+
+  test("never shows a mirror the registry's login", async () => {
+    await using near = await startRegistry({ auth: { kind: "basic", ...theirs } });
+    await using far = await startRegistry({ auth: { kind: "basic", ...mine } });
+    const client = clientOf([mirror(near), origin(far)], { credentials: mine });
+    expect((await client.getManifest(V1)).descriptor).toEqual(IMAGE.descriptor);
+    expect(near.requests.map(({ authorization }) => authorization)).toEqual([undefined]);
+  });
+
+  test("looks each host's login up by its own name", async () => {
+    await using near = TestRegistry.start({ auth: { kind: "basic", ...theirs } });
+    await using far = await startRegistry({ auth: { kind: "basic", ...mine } });
+    const names: string[] = [];
+    const logins = new Map([
+      [near.host, theirs],
+      [far.host, mine],
+    ]);
+    const keychain = (host: string) => {
+      names.push(host);
+      return Promise.resolve(logins.get(host));
+    };
+    await clientOf([mirror(near), origin(far)], { keychain }).getManifest(V1);
+    expect(names).toEqual([near.host, far.host]);
+    const shown = ({ requests }: TestRegistry) =>
+      requests.flatMap(({ authorization }) =>
+        authorization === undefined
+          ? []
+          : [Buffer.from(authorization.slice(6), "base64").toString()],
+      );
+    expect(shown(near)).toEqual(["me:for the mirror"]);
+    expect(shown(far)).toEqual(["me:for the registry"]);
+  });
+
+  test("sends a host's own headers to it alone, not to where it redirects", async () => {
+    await using store = await startRegistry();
+    await using near = await startRegistry({
+      redirectBlobsTo: `${store.url}/v2/app/blobs/`,
+    });
+    await using far = await startRegistry();
+    const headers = { "x-secret": "for the mirror" };
+    const client = clientOf([mirror(near, { headers }), origin(far)]);
+    await collect(client.getBlobRange(LAYER.descriptor, RANGE));
+    near.failNext(1, { status: 404 });
+    await client.getManifest(V1);
+    const seen = (registry: TestRegistry) =>
+      registry.requests.map((request) => request.headers.get("x-secret"));
+    expect(seen(near)).toEqual(["for the mirror", "for the mirror"]);
+    expect(seen(store)).toEqual([null]);
+    expect(seen(far)).toEqual([null]);
+  });
+});
