@@ -1,5 +1,5 @@
 import type { WaitOptions } from "../async/wait-options.ts";
-import { downloadBlob } from "./blob-download.ts";
+import { type BlobOpened, downloadBlob } from "./blob-download.ts";
 import type { BlobRequests } from "./blob-requests.ts";
 import type { Descriptor } from "./descriptor.ts";
 
@@ -7,7 +7,7 @@ import type { Descriptor } from "./descriptor.ts";
 export interface ParallelPolicy {
   /** Smaller blobs come by one request. */
   readonly minBytes: number;
-  /** Below this, from the first request to its answer, one connection is as fast. */
+  /** Below this, from a request to its answer, one connection is as fast. */
   readonly minLatencyMs: number;
   /** Of one request. */
   readonly rangeBytes: number;
@@ -19,13 +19,13 @@ export interface ParallelPolicy {
 
 const MiB = 1024 * 1024;
 
-// 8 MiB ahead keep 1 Gbit/s busy over 50 ms, with a range to spare.
+// 12 MiB ahead keep 1 Gbit/s busy over 50 ms and more, on up to six connections.
 export const DEFAULT_PARALLEL: ParallelPolicy = {
   minBytes: 16 * MiB,
   minLatencyMs: 10,
   rangeBytes: 2 * MiB,
-  ahead: 9 * MiB,
-  window: 18 * MiB,
+  ahead: 12 * MiB,
+  window: 16 * MiB,
 };
 
 export interface DownloadWholeOptions extends WaitOptions {
@@ -93,6 +93,7 @@ class RangesAhead implements AsyncDisposable {
   #requestedEnd: number;
   #taken: number;
   #outstanding = 0;
+  #isFar = false;
 
   constructor(
     requests: BlobRequests,
@@ -106,9 +107,10 @@ class RangesAhead implements AsyncDisposable {
       signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]);
     this.#requestedEnd = start;
     this.#taken = start;
-    this.#startMore();
+    this.#startOne();
   }
 
+  /** All of it, unless one connection does as well: then the first range, and the rest by one request. */
   async *chunks(): AsyncGenerator<Uint8Array> {
     for (let part = this.#parts.shift(); part !== undefined; part = this.#parts.shift()) {
       for (;;) {
@@ -126,6 +128,11 @@ class RangesAhead implements AsyncDisposable {
         }
       }
     }
+    const [start, end] = [this.#requestedEnd, this.#blob.size];
+    if (start < end) {
+      const signal = this.#signal;
+      yield* downloadBlob(this.#requests, this.#blob, { start, end, signal });
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -140,30 +147,36 @@ class RangesAhead implements AsyncDisposable {
   #startMore(): void {
     const { ahead, window, rangeBytes } = this.#policy;
     while (
+      this.#isFar &&
       this.#requestedEnd < this.#blob.size &&
       this.#outstanding + rangeBytes <= ahead &&
       this.#requestedEnd - this.#taken + rangeBytes <= window
     ) {
-      const start = this.#requestedEnd;
-      const end = Math.min(start + rangeBytes, this.#blob.size);
-      const part: Part = {
-        chunks: [],
-        outcome: "running",
-        changed: Promise.withResolvers(),
-      };
-      this.#parts.push(part);
-      this.#requestedEnd = end;
-      this.#outstanding += end - start;
-      const run = this.#fetch(part, start, end).finally(() => this.#running.delete(run));
-      this.#running.add(run);
+      this.#startOne();
     }
+  }
+
+  #startOne(): void {
+    const start = this.#requestedEnd;
+    const end = Math.min(start + this.#policy.rangeBytes, this.#blob.size);
+    const part: Part = { chunks: [], outcome: "running", changed: Promise.withResolvers() };
+    this.#parts.push(part);
+    this.#requestedEnd = end;
+    this.#outstanding += end - start;
+    const run = this.#fetch(part, start, end).finally(() => this.#running.delete(run));
+    this.#running.add(run);
   }
 
   /** Never rejects: the reader of the part is told. */
   async #fetch(part: Part, start: number, end: number): Promise<void> {
-    const signal = this.#signal;
+    const onOpen = ({ ms }: BlobOpened): void => {
+      // The first request of a process is late on any line: the second tells.
+      this.#isFar ||= ms >= this.#policy.minLatencyMs;
+      this.#startMore();
+    };
+    const options = { start, end, signal: this.#signal, onOpen };
     try {
-      for await (const chunk of downloadBlob(this.#requests, this.#blob, { start, end, signal })) {
+      for await (const chunk of downloadBlob(this.#requests, this.#blob, options)) {
         part.chunks.push(chunk);
         this.#outstanding -= chunk.length;
         this.#wake(part);

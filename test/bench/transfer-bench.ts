@@ -22,6 +22,7 @@ import { RequestRecorder } from "./request-recorder.ts";
 import type { Figure, RowReport, SideReport } from "./row-report.ts";
 import { runByTurns, type Side } from "./run-by-turns.ts";
 import { measureCommand, runCommand } from "./run-command.ts";
+import type { Sample } from "./sample.ts";
 import { medianOf } from "./statistics.ts";
 
 const MAIN = join(import.meta.dirname, "transfer-main.ts");
@@ -39,6 +40,7 @@ const RANGE_BYTES = 4096;
 const AT_ONCE = 64;
 const MiB = 1024 * 1024;
 const OURS = "sociable's client";
+const WARM = "… in a warm process";
 const CURL = "curl";
 const SKOPEO = "skopeo copy";
 
@@ -202,6 +204,17 @@ async function smallRanges(stage: Stage, where: "nearby" | "far away"): Promise<
           ),
       },
       {
+        label: WARM,
+        includes: "the same in a process that runs already, as the daemon does",
+        measure: async () => {
+          const command = [program, "warm-ranges", host, REPOSITORY, blob.digest];
+          const { stdout } = await runCommand([...command, String(blob.size), ...numbers], {
+            signal,
+          });
+          return warmSample(new TextDecoder().decode(stdout));
+        },
+      },
+      {
         label: CURL,
         includes,
         measure: () =>
@@ -219,13 +232,23 @@ async function smallRanges(stage: Stage, where: "nearby" | "far away"): Promise<
     input: "1 GB of noise",
     sides: measuredSides,
     figures: [
+      compareSides(measuredSides, { ours: OURS, baseline: CURL }),
       compareSides(measuredSides, {
-        ours: OURS,
+        ours: WARM,
         baseline: CURL,
         target: { floor: 1, aim: 1.5 },
       }),
     ],
   };
+}
+
+/** Reads "bytes seconds CPU-seconds". */
+function warmSample(text: string): Sample {
+  const [bytes, wallSeconds = Number.NaN, cpuSeconds = Number.NaN] = text.split(" ").map(Number);
+  if (bytes !== RANGES * RANGE_BYTES) {
+    throw new Error(`read ${bytes} bytes, want ${RANGES * RANGE_BYTES}`);
+  }
+  return { wallSeconds, cpuSeconds };
 }
 
 function oursWhole({ program, blob, context }: Stage, host: string): Side {

@@ -1,6 +1,7 @@
 // Reads from a registry as sociable does and throws the bytes away; prints how many there were.
 // Usage: bun transfer-main.ts blob HOST REPOSITORY DIGEST SIZE
 //        bun transfer-main.ts ranges HOST REPOSITORY DIGEST SIZE COUNT BYTES AT-ONCE
+//        bun transfer-main.ts warm-ranges …: once more before, and prints the seconds of the second time too
 //        bun transfer-main.ts index HOST REPOSITORY REFERENCE ARTIFACT-TYPE
 import { mapConcurrent } from "../../src/async/map-concurrent.ts";
 import type { Descriptor } from "../../src/oci/descriptor.ts";
@@ -15,17 +16,19 @@ const { registry, repository } = parseReference(`${host}/${name}`);
 const client = new RegistryClient({ registry, repository });
 process.stdout.write(String(await run()));
 
-async function run(): Promise<number> {
+async function run(): Promise<number | string> {
   const [first = "", second = "", ...numbers] = rest;
   switch (what) {
     case "blob":
       return await countBytes(client.getBlob(blobOf(first, second)));
     case "ranges":
       return await readRanges(blobOf(first, second), numbers.map(Number));
+    case "warm-ranges":
+      return await readWarmly(() => readRanges(blobOf(first, second), numbers.map(Number)));
     case "index":
       return await readIndex(first, second);
     default:
-      throw new Error(`want blob, ranges or index, not "${what}"`);
+      throw new Error(`want blob, ranges, warm-ranges or index, not "${what}"`);
   }
 }
 
@@ -44,6 +47,15 @@ async function readRanges(
     { limit: atOnce },
   );
   return sum(counts);
+}
+
+async function readWarmly(read: () => Promise<number>): Promise<string> {
+  await read();
+  const cpuBefore = process.cpuUsage();
+  const started = performance.now();
+  const bytes = await read();
+  const { user, system } = process.cpuUsage(cpuBefore);
+  return `${bytes} ${(performance.now() - started) / 1000} ${(user + system) / 1e6}`;
 }
 
 /** Manifest, referrers, the first of them, and its blobs: by digest the first two at once. */
