@@ -29,6 +29,18 @@ const commands = {
       for await (const chunk of io.stdin) await io.stdout.write(chunk);
     },
   }),
+  /** Asks for a secret and prints it in angle brackets. */
+  ask: defineCommand({
+    name: "ask",
+    summary: "Ask for a secret",
+    examples: [{ command: "sociable ask", explanation: "Ask" }],
+    args: [],
+    flags: {},
+    async run({ io }) {
+      const secret = await io.readSecret("Secret: ");
+      await io.stdout.write(`<${secret}>\n`);
+    },
+  }),
   /** Says that it has started, then waits for the signal and cleans up. */
   wait: defineCommand({
     name: "wait",
