@@ -51,7 +51,7 @@ export async function uploadBlob(
     await upload.run({ signal });
     return true;
   } catch (error) {
-    // A registry that is still busy with the request that broke off would bring back what is removed.
+    // Docker's registry, while it is busy with the request that broke off, brings back what is removed.
     await delay(SETTLE_MS);
     await upload.cancel();
     throw error;
