@@ -22,7 +22,6 @@ const MiB = 1024 * 1024;
 const CHUNK_BYTES = 16 * MiB;
 const SMALLEST_CHUNK = MiB;
 const CANCEL_MS = 5000;
-const SETTLE_MS = 100;
 // How registries answer that do not take a blob in one piece.
 const NOT_IN_ONE_PIECE = [400, 405, 411, 413, 415, 416, 501];
 // A mount that may not be, or is not known of: the blob is sent.
@@ -51,8 +50,6 @@ export async function uploadBlob(
     await upload.run({ signal });
     return true;
   } catch (error) {
-    // Docker's registry, while it is busy with the request that broke off, brings back what is removed.
-    await delay(SETTLE_MS);
     await upload.cancel();
     throw error;
   }
