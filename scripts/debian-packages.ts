@@ -11,6 +11,8 @@ export const TEST_PACKAGES: readonly DebianPackage[] = [
   { name: "docker-registry", program: "docker-registry" },
   { name: "skopeo", program: "skopeo" },
   { name: "umoci", program: "umoci" },
+  { name: "nginx-light", program: "nginx" },
+  { name: "openssl", program: "openssl" },
   { name: "libdeflate-tools", program: "libdeflate-gzip" },
   { name: "pigz", program: "pigz" },
   { name: "zstd", program: "zstd" },

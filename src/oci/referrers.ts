@@ -52,16 +52,26 @@ async function listOnce(
   const stop = new AbortController();
   const inner = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
   const byTag = Promise.allSettled([listByTag(session, subject, { signal: inner })]);
+  const isWanted = (descriptor: Descriptor): boolean => descriptor.artifactType === artifactType;
   try {
     const byApi = await listByApi(session, subject, { artifactType, signal: inner });
     if (byApi !== undefined) {
-      return byApi.filter((descriptor) => descriptor.artifactType === artifactType);
+      return byApi.filter(isWanted);
     }
     const [tagged] = await byTag;
     if (tagged.status === "rejected") {
       throw tagged.reason;
     }
-    return tagged.value.filter((descriptor) => descriptor.artifactType === artifactType);
+    return tagged.value.filter(isWanted);
+  } catch (error) {
+    const [tagged] = await byTag;
+    const listed = tagged.status === "fulfilled" ? tagged.value.filter(isWanted) : [];
+    if (listed.length === 0 || !isKind(error, "unavailable")) {
+      throw error;
+    }
+    // As behind a mirror that has the tag, when the registry itself is out of reach.
+    session.log.warn("referrers are taken from the fallback tag", { subject, error });
+    return listed;
   } finally {
     stop.abort();
     await byTag;

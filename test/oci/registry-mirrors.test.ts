@@ -6,7 +6,7 @@ import {
   type HostSettings,
 } from "../../src/oci/host-settings.ts";
 import { HttpClient } from "../../src/oci/http.ts";
-import { OCI_MANIFEST } from "../../src/oci/media-types.ts";
+import { OCI_INDEX, OCI_MANIFEST } from "../../src/oci/media-types.ts";
 import { parseReference } from "../../src/oci/reference.ts";
 import { RegistryClient } from "../../src/oci/registry.ts";
 import { collect } from "../suite/image-source.ts";
@@ -273,6 +273,20 @@ describe("RegistrySession, mirrors and referrers", () => {
     const { digest } = far.addManifest("app", { mediaType, bytes });
     const client = clientOf([mirror(near), origin(far)]);
     const found = await client.referrers(IMAGE.descriptor.digest, ARTIFACT);
+    expect(found.map((descriptor) => descriptor.digest)).toEqual([digest]);
+  });
+
+  test("takes the mirror's tag when it has no list and the registry cannot be reached", async () => {
+    await using near = await startRegistry({ referrersApi: false });
+    const subject = IMAGE.descriptor.digest;
+    const { digest, size } = near.addManifest("app", { mediaType, bytes });
+    const manifests = [{ mediaType, digest, size, artifactType: ARTIFACT }];
+    const tag = subject.replace(":", "-");
+    const index = { schemaVersion: 2, mediaType: OCI_INDEX, manifests };
+    const indexBytes = new TextEncoder().encode(JSON.stringify(index));
+    near.addManifest("app", { tag, mediaType: OCI_INDEX, bytes: indexBytes });
+    const client = clientOf([mirror(near), origin(await stopped())]);
+    const found = await client.referrers(subject, ARTIFACT);
     expect(found.map((descriptor) => descriptor.digest)).toEqual([digest]);
   });
 

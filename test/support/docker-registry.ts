@@ -15,10 +15,23 @@ export function findDockerRegistry(): string | undefined {
   return Bun.which("docker-registry") ?? undefined;
 }
 
-/** Starts it on a free port of loopback; it keeps everything in `directory`. Disposing ends it. */
+export interface DockerRegistryOptions {
+  /** It keeps everything there. */
+  readonly directory: string;
+  readonly tls?: {
+    readonly certFile: string;
+    readonly keyFile: string;
+    /** Clients must show a certificate of this authority. */
+    readonly clientCaFile?: string;
+  };
+  /** Who may come in, by Basic; everybody when not given. */
+  readonly login?: { readonly username: string; readonly password: string };
+}
+
+/** Starts it on a free port of loopback. Disposing ends it. */
 export async function startDockerRegistry(
   program: string,
-  { directory }: { readonly directory: string },
+  { directory, tls, login }: DockerRegistryOptions,
 ): Promise<DockerRegistry> {
   const config = join(directory, "registry.yml");
   const log = { level: "info", formatter: "json" };
@@ -27,8 +40,20 @@ export async function startDockerRegistry(
     delete: { enabled: true },
   };
   // JSON is YAML. Port 0: the system picks one, and the log says which.
-  const http = { addr: "127.0.0.1:0" };
-  await writeFile(config, JSON.stringify({ version: 0.1, log, storage, http }));
+  const http = {
+    addr: "127.0.0.1:0",
+    ...(tls === undefined
+      ? {}
+      : {
+          tls: {
+            certificate: tls.certFile,
+            key: tls.keyFile,
+            ...(tls.clientCaFile === undefined ? {} : { clientcas: [tls.clientCaFile] }),
+          },
+        }),
+  };
+  const auth = login === undefined ? {} : { auth: { htpasswd: await htpasswd(directory, login) } };
+  await writeFile(config, JSON.stringify({ version: 0.1, log, storage, http, ...auth }));
   const child = Bun.spawn([program, "serve", config], {
     stdio: ["ignore", "ignore", "pipe"],
     // In a group of its own: Ctrl-C is for whoever started it, who then ends it.
@@ -45,6 +70,16 @@ export async function startDockerRegistry(
     await stop();
     throw error;
   }
+}
+
+async function htpasswd(
+  directory: string,
+  { username, password }: { readonly username: string; readonly password: string },
+): Promise<{ readonly realm: string; readonly path: string }> {
+  const path = join(directory, "htpasswd");
+  const hash = await Bun.password.hash(password, { algorithm: "bcrypt", cost: 4 });
+  await writeFile(path, `${username}:${hash}\n`);
+  return { realm: "test", path };
 }
 
 /** Reads the log until it names the port, and goes on reading so that the child never waits. */

@@ -40,9 +40,24 @@ async function modifiedAt(path: string): Promise<number | undefined> {
   }
 }
 
+export interface RunOptions {
+  /** Beside the environment of this process. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Standard input; nothing when not given. */
+  readonly input?: string;
+}
+
 /** Runs any program to its end. */
-export async function runProgram(argv: readonly string[]): Promise<Finished> {
-  const child = Bun.spawn([...argv], { stdio: ["ignore", "pipe", "pipe"] });
+export async function runProgram(
+  argv: readonly string[],
+  { env = {}, input }: RunOptions = {},
+): Promise<Finished> {
+  const child = Bun.spawn([...argv], {
+    stdin: input === undefined ? "ignore" : Buffer.from(input),
+    stdout: "pipe",
+    stderr: "pipe",
+    env: { ...process.env, ...env },
+  });
   const [stdout, stderr, code] = await Promise.all([
     new Response(child.stdout).bytes(),
     new Response(child.stderr).text(),
@@ -52,9 +67,13 @@ export async function runProgram(argv: readonly string[]): Promise<Finished> {
 }
 
 /** Runs the built binary with its state in `root`. */
-export async function sociable(root: string, argv: readonly string[]): Promise<Finished> {
+export async function sociable(
+  root: string,
+  argv: readonly string[],
+  options: RunOptions = {},
+): Promise<Finished> {
   const [command = "", ...rest] = argv;
-  return await runProgram([SOCIABLE, command, "--root", root, ...rest]);
+  return await runProgram([SOCIABLE, command, "--root", root, ...rest], options);
 }
 
 /** As sociable(), for what must succeed; resolves to its standard output. @throws with what it printed */
