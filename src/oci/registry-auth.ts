@@ -13,6 +13,8 @@ export interface RegistryAuthOptions {
   readonly http: HttpClient;
   /** The host that the credentials are for. */
   readonly endpoint: URL;
+  /** How its credentials are filed, for hints: `HOST[:PORT]`, or `docker.io`. */
+  readonly name?: string;
   /** Asked when the host wants a login, and again when it refuses what was found. */
   readonly findCredentials?: (options: WaitOptions) => Promise<Credentials | undefined>;
   /** For the token service, as for the host itself. */
@@ -39,6 +41,7 @@ const MAX_TOKENS = 64;
 export class RegistryAuth {
   readonly #http: HttpClient;
   readonly #endpoint: URL;
+  readonly #name: string;
   readonly #findCredentials: (options: WaitOptions) => Promise<Credentials | undefined>;
   readonly #tls: TlsSettings | undefined;
   readonly #headers: Readonly<Record<string, string>>;
@@ -56,12 +59,14 @@ export class RegistryAuth {
   constructor({
     http,
     endpoint,
+    name = endpoint.host,
     findCredentials = () => Promise.resolve(undefined),
     tls,
     headers = {},
   }: RegistryAuthOptions) {
     this.#http = http;
     this.#endpoint = endpoint;
+    this.#name = name;
     this.#findCredentials = findCredentials;
     this.#tls = tls;
     this.#headers = headers;
@@ -69,10 +74,10 @@ export class RegistryAuth {
 
   /** What the user can do when the host lets us not in. */
   hint(): string {
-    const { host } = this.#endpoint;
+    const name = this.#name;
     return this.#wasAnonymous
-      ? `No credentials for "${host}" were found: log in with "docker login ${host}", or use --user`
-      : `The credentials for "${host}" were not taken, or do not allow this`;
+      ? `No credentials for "${name}" were found: log in with "docker login ${name}", or use --user`
+      : `The credentials for "${name}" were not taken, or do not allow this`;
   }
 
   /**

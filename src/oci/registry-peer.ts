@@ -34,6 +34,7 @@ export class RegistryPeer {
     this.#auth = new RegistryAuth({
       http,
       endpoint: host.api,
+      name: credentialHost,
       findCredentials: ({ signal }) =>
         keychain?.(credentialHost, { repository, signal }) ?? Promise.resolve(undefined),
       tls: host.tls,
@@ -121,8 +122,20 @@ export class RegistryPeer {
   }
 
   #explained(error: unknown): unknown {
-    const isRefusal =
-      error instanceof HttpError && this.#isOwn(error) && [401, 403].includes(error.status ?? 0);
-    return isRefusal ? error.withHint(this.#auth.hint()) : error;
+    if (!(error instanceof HttpError) || !this.#isOwn(error)) {
+      return error;
+    }
+    switch (error.status) {
+      case 401:
+      case 403:
+        return error.withHint(this.#auth.hint());
+      case 400:
+        // How Go's servers answer HTTP on a port of TLS; this machine is spoken to so by default.
+        return this.#host.api.protocol === "http:"
+          ? error.withHint("If it speaks TLS: --tlscacert FILE, or --skip-verify")
+          : error;
+      default:
+        return error;
+    }
   }
 }

@@ -183,6 +183,13 @@ describeWith(
       expect(stderr).toContain(says);
     });
 
+    test("says what may be missing where TLS is spoken on this machine", async () => {
+      const { temp, name } = stage;
+      const { code, stderr } = await sociable(temp.join("reader"), ["ls", name]);
+      expect(code).toBe(1);
+      expect(stderr).toContain("If it speaks TLS: --tlscacert");
+    });
+
     test("fails where nobody vouches for the registry, unless that is taken", async () => {
       const { temp, registry, certificates, name } = stage;
       const directory = temp.join("certs.d", registry.host);
