@@ -1,3 +1,4 @@
+import type { Credentials } from "../../src/oci/credentials.ts";
 import { HttpClient } from "../../src/oci/http.ts";
 import { parseReference } from "../../src/oci/reference.ts";
 import { RegistryClient } from "../../src/oci/registry.ts";
@@ -39,6 +40,18 @@ const MANNERS: readonly { readonly name: string; readonly manners: Partial<Regis
   { name: "a registry of absolute locations", manners: { relativeLocations: false } },
   { name: "a registry that wants a login", manners: { auth: { kind: "basic", ...CREDENTIALS } } },
   { name: "a registry that wants a token", manners: { auth: { kind: "bearer", ...CREDENTIALS } } },
+  {
+    name: "a registry whose tokens hold for a tenth of what they promise",
+    manners: { auth: { kind: "bearer", ...CREDENTIALS, expiresInSeconds: 1, validSeconds: 0.1 } },
+  },
+  {
+    name: "a registry whose clock is a day ahead",
+    manners: { auth: { kind: "bearer", ...CREDENTIALS, clockAheadMs: 86_400_000 } },
+  },
+  {
+    name: "a registry that knows passwords of a day",
+    manners: { auth: { kind: "ecr", ...CREDENTIALS } },
+  },
   { name: "a registry that is asked too much", manners: rateLimit() },
   { name: "a registry that takes no blob in one piece", manners: { refusePut: 405 } },
   {
@@ -70,6 +83,34 @@ const MANNERS: readonly { readonly name: string; readonly manners: Partial<Regis
 
 for (const { name, manners } of MANNERS) {
   describeRegistryClient({ name, open: (image) => openRegistry(image, { manners }) });
+}
+
+const TOKENS: readonly {
+  readonly name: string;
+  readonly auth: RegistryManners["auth"];
+  readonly credentials: Credentials;
+}[] = [
+  {
+    name: "a registry that knows refresh tokens, and changes them",
+    auth: { kind: "bearer", identityToken: "identity", changesIdentityToken: true },
+    credentials: { identityToken: "identity" },
+  },
+  {
+    name: "a registry that takes refresh tokens for passwords",
+    auth: { kind: "bearer", identityToken: "identity", noGrant: 404 },
+    credentials: { identityToken: "identity" },
+  },
+  {
+    name: "a registry that takes the user's own token",
+    auth: { kind: "bearer", registryToken: "registry" },
+    credentials: { registryToken: "registry" },
+  },
+];
+for (const { name, auth, credentials } of TOKENS) {
+  describeRegistryClient({
+    name,
+    open: (image) => openRegistry(image, { manners: { auth }, credentials }),
+  });
 }
 
 const EXPIRED: readonly ExpiredAnswer[] = [403, 404, 410, "400 ExpiredToken"];
@@ -107,9 +148,11 @@ async function openRegistry(
   image: BuiltImage,
   {
     manners = {},
+    credentials,
     line,
   }: {
     readonly manners?: Partial<RegistryManners>;
+    readonly credentials?: Credentials;
     readonly line?: Omit<LatencyProxyOptions, "target">;
   },
 ): Promise<OpenedRegistry> {
@@ -120,17 +163,21 @@ async function openRegistry(
     line === undefined
       ? registry
       : cleanup.use(await LatencyProxy.start({ ...line, target: registry.host }));
-  return opened(host, cleanup.move());
+  return opened(host, cleanup.move(), credentials);
 }
 
-function opened(host: string, resources: AsyncDisposableStack): OpenedRegistry {
+function opened(
+  host: string,
+  resources: AsyncDisposableStack,
+  credentials: Credentials = CREDENTIALS,
+): OpenedRegistry {
   return {
     client: (name) => {
       const { registry, repository } = parseReference(`${host}/${name}`);
       return new RegistryClient({
         registry,
         repository,
-        credentials: CREDENTIALS,
+        credentials,
         http: new HttpClient({ retry: RETRY, idleTimeoutMs: 5000 }),
         parallel: PARALLEL,
       });

@@ -10,7 +10,10 @@ import { OCI_INDEX, OCI_MANIFEST } from "../../src/oci/media-types.ts";
 import { parseReference } from "../../src/oci/reference.ts";
 import { RegistryClient } from "../../src/oci/registry.ts";
 import { collect } from "../suite/image-source.ts";
+import { describeRegistryClient } from "../suite/registry-client.ts";
+import { addImage } from "../support/image-builder.ts";
 import { TestRegistry } from "../support/registry.ts";
+import type { RegistryManners } from "../support/registry-manners.ts";
 import { IMAGE, LAYER, startRegistry, V1 } from "./registry-fixture.ts";
 
 const RETRY = { maxRetries: 2, baseMs: 1, maxMs: 5, maxRetryAfterMs: 2000 };
@@ -351,3 +354,45 @@ describe("RegistrySession, mirrors and secrets", () => {
     expect(seen(far)).toEqual([null]);
   });
 });
+
+const MIRRORS: readonly {
+  readonly name: string;
+  readonly manners: Partial<RegistryManners>;
+  readonly holdsImage: boolean;
+}[] = [
+  { name: "a mirror that has nothing", manners: {}, holdsImage: false },
+  { name: "a mirror that has what it needs", manners: {}, holdsImage: true },
+  {
+    name: "a mirror without ranges and referrers",
+    manners: { ignoreRange: true, referrersApi: false },
+    holdsImage: true,
+  },
+  {
+    name: "a mirror that is asked too much",
+    manners: { rateLimit: { every: 2, retryAfter: "1000" } },
+    holdsImage: true,
+  },
+];
+
+for (const { name, manners, holdsImage } of MIRRORS) {
+  describeRegistryClient({
+    name: `a registry behind ${name}`,
+    open: async (image) => {
+      await using cleanup = new AsyncDisposableStack();
+      const near = cleanup.use(TestRegistry.start(manners));
+      const far = cleanup.use(TestRegistry.start());
+      await addImage(far, "app", { image, tag: "v1" });
+      if (holdsImage) await addImage(near, "app", { image, tag: "v1" });
+      const owned = cleanup.move();
+      return {
+        client: (repository) =>
+          new RegistryClient({
+            ...parseReference(`registry.example/${repository}`),
+            http: new HttpClient({ retry: RETRY }),
+            hosts: [mirror(near), origin(far)],
+          }),
+        [Symbol.asyncDispose]: () => owned.disposeAsync(),
+      };
+    },
+  });
+}
