@@ -19,13 +19,13 @@ export interface ParallelPolicy {
 
 const MiB = 1024 * 1024;
 
-// 12 MiB ahead keep 1 Gbit/s busy over 50 ms and more, on up to six connections.
+// 10 MiB ahead keep 1 Gbit/s busy over 50 ms and more, on up to five connections.
 export const DEFAULT_PARALLEL: ParallelPolicy = {
   minBytes: 16 * MiB,
-  minLatencyMs: 10,
+  minLatencyMs: 20,
   rangeBytes: 2 * MiB,
-  ahead: 12 * MiB,
-  window: 16 * MiB,
+  ahead: 10 * MiB,
+  window: 12 * MiB,
 };
 
 export interface DownloadWholeOptions extends WaitOptions {
