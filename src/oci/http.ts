@@ -27,6 +27,8 @@ export interface HttpRequest extends WaitOptions {
   readonly retry?: boolean;
   /** Give the same object with every request to a host: connections are kept by it. */
   readonly tls?: TlsSettings | undefined;
+  /** Less patience than usual until the answer begins: there is somebody else to ask. */
+  readonly answerTimeoutMs?: number | undefined;
   /** 0 for a body that nobody else may see: it would be sent again to wherever a redirect leads. */
   readonly maxRedirects?: number;
 }
@@ -155,7 +157,9 @@ export class HttpClient {
     const proxy = this.#proxyFor(url);
     const permit = await this.#limits.acquire(url.origin, { signal });
     const patience = body === undefined ? 1 : PATIENCE_AFTER_BODY;
-    const watch = new IdleWatch({ signal, timeoutMs: this.#idleTimeoutMs * patience });
+    const { answerTimeoutMs = Number.POSITIVE_INFINITY } = request;
+    const timeoutMs = Math.min(this.#idleTimeoutMs * patience, answerTimeoutMs);
+    const watch = new IdleWatch({ signal, timeoutMs });
     const sending = body === undefined ? undefined : new HttpSending(body, watch);
     const started = performance.now();
     this.#requests += 1;

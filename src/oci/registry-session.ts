@@ -26,6 +26,8 @@ export interface RegistrySessionOptions {
   readonly plainHttp?: boolean | undefined;
   /** Who speaks for the registry, in the order in which they are asked; only itself when not given. */
   readonly hosts?: readonly HostSettings[] | undefined;
+  /** Longest silence of a mirror before its answer. */
+  readonly mirrorTimeoutMs?: number;
   /** Shared between sessions when given. */
   readonly http?: HttpClient | undefined;
   /** The same, with what they have learned; `hosts` and credentials are theirs then. */
@@ -35,6 +37,9 @@ export interface RegistrySessionOptions {
   readonly log?: Logger | undefined;
 }
 
+// A mirror is near, or of no use: the next host is asked at once.
+const DEFAULT_MIRROR_TIMEOUT_MS = 10_000;
+
 export interface RegistryRequest extends WaitOptions {
   readonly method: HttpMethod;
   /** Below `/v2/<repository>/`, or a whole URL that the registry gave us. */
@@ -42,6 +47,7 @@ export interface RegistryRequest extends WaitOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: HttpBody;
   readonly retry?: boolean;
+  readonly answerTimeoutMs?: number | undefined;
   /** Ask no mirror: what they gave was wrong. */
   readonly isForOrigin?: boolean | undefined;
   /** Another repository that the request reads from: a blob is mounted from there. */
@@ -56,6 +62,7 @@ export class RegistrySession {
   readonly #http: HttpClient;
   readonly #peers: RegistryPeers;
   readonly #target: "any" | "uploads" | "origin";
+  readonly #mirrorTimeoutMs: number;
 
   constructor({
     registry,
@@ -63,6 +70,7 @@ export class RegistrySession {
     log = NO_LOG,
     http = new HttpClient({ log }),
     target = "any",
+    mirrorTimeoutMs = DEFAULT_MIRROR_TIMEOUT_MS,
     ...rest
   }: RegistrySessionOptions) {
     this.registry = registry;
@@ -70,6 +78,7 @@ export class RegistrySession {
     this.log = log;
     this.#http = http;
     this.#target = target;
+    this.#mirrorTimeoutMs = mirrorTimeoutMs;
     this.#peers = rest.peers ?? new RegistryPeers({ ...rest, registry, repository, http });
   }
 
@@ -108,12 +117,12 @@ export class RegistrySession {
       return await this.#sendTo(this.#peers.at(path), path, request);
     }
     const peers = this.#peersFor(path, request);
+    const hurried = { ...request, retry: false, answerTimeoutMs: this.#mirrorTimeoutMs };
     for (const [index, peer] of peers.entries()) {
       const isLast = index === peers.length - 1;
       try {
-        // Before another is asked, nothing is waited for.
-        const attempt = isLast ? request : { ...request, retry: false };
-        return await this.#sendTo(peer, this.#urlAt(peer, path, request), attempt);
+        const url = this.#urlAt(peer, path, request);
+        return await this.#sendTo(peer, url, isLast ? request : hurried);
       } catch (error) {
         request.signal?.throwIfAborted();
         if (isLast || !(error instanceof SociError)) {
