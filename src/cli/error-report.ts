@@ -1,5 +1,6 @@
 import { SociError } from "../errors.ts";
 import { Interrupt } from "./cli-io.ts";
+import { primaryErrorOf } from "./primary-error.ts";
 import { safeText } from "./safe-text.ts";
 
 /** An error in the form in which the user sees it; nothing in it can drive a terminal. */
@@ -19,7 +20,8 @@ const MAX_CAUSES = 32;
 export function reportOf(error: unknown): ErrorReport {
   const chain = chainOf(error);
   const [first = "unknown error", ...rest] = chain.map(messageOf);
-  const isBug = !isExpected(error);
+  const primary = primaryErrorOf(error);
+  const isBug = !isExpected(primary);
   const message = isBug ? `Internal error, please report it: ${first}` : first;
   const causes: string[] = [];
   for (const cause of rest) {
@@ -32,7 +34,7 @@ export function reportOf(error: unknown): ErrorReport {
     message,
     causes,
     hint: hint instanceof SociError && hint.hint !== undefined ? safeText(hint.hint) : undefined,
-    stack: isBug && error instanceof Error ? error.stack : undefined,
+    stack: isBug && primary instanceof Error ? primary.stack : undefined,
   };
 }
 
@@ -56,6 +58,12 @@ function chainOf(error: unknown): unknown[] {
   while (pending.length > 0 && chain.length < MAX_CAUSES) {
     const link = pending.shift();
     if (link === undefined || chain.includes(link)) continue;
+    if (link instanceof SuppressedError) {
+      // What came first, and then what came of it.
+      pending.unshift(link.suppressed);
+      pending.push(link.error);
+      continue;
+    }
     chain.push(link);
     if (link instanceof AggregateError) pending.push(...link.errors);
     if (link instanceof Error) pending.push(link.cause);

@@ -1,5 +1,6 @@
 import { type ErrorKind, SociError } from "../errors.ts";
 import { Interrupt, OutputClosed } from "./cli-io.ts";
+import { primaryErrorOf } from "./primary-error.ts";
 
 export const EXIT_DONE = 0;
 export const EXIT_FAILED = 1;
@@ -22,7 +23,8 @@ const EXIT_BY_KIND: Readonly<Record<ErrorKind, number>> = {
 };
 
 /** The only place where an error becomes an exit code (ARCHITECTURE.md, "Errors"). */
-export function exitCodeOf(error: unknown): number {
+export function exitCodeOf(thrown: unknown): number {
+  const error = primaryErrorOf(thrown);
   if (error instanceof OutputClosed) return EXIT_DONE;
   if (error instanceof Interrupt) return EXIT_BY_SIGNAL[error.signalName];
   if (error instanceof SociError) return EXIT_BY_KIND[error.kind];

@@ -32,6 +32,14 @@ describe("formatReport()", () => {
     expect(shown(error)).toContain("  Unable to connect (ConnectionRefused)\n");
   });
 
+  test("shows what came first of a SuppressedError, then what came of it", () => {
+    const error = new SuppressedError(
+      new Error("cannot close"),
+      new SociError("not-found", "Cannot find it", { hint: "look elsewhere" }),
+    );
+    expect(shown(error)).toBe("sociable: Cannot find it\n  cannot close\nhint: look elsewhere\n");
+  });
+
   test("shows every error of an AggregateError", () => {
     const cause = new AggregateError([new Error("first"), new Error("second")], "both failed");
     const error = new SociError("unavailable", "Cannot", { cause });

@@ -19,6 +19,11 @@ describe("exitCodeOf()", () => {
     { title: "what is no error", error: "x", code: 1 },
     { title: "SIGINT", error: new Interrupt("SIGINT"), code: 130 },
     { title: "SIGTERM", error: new Interrupt("SIGTERM"), code: 143 },
+    {
+      title: "SIGINT on which closing failed, twice",
+      error: new SuppressedError("x", new SuppressedError("y", new Interrupt("SIGINT"))),
+      code: 130,
+    },
     { title: "a reader that went away", error: new OutputClosed(), code: 0 },
   ])("is $code for $title", ({ error, code }) => {
     expect(exitCodeOf(error)).toBe(code);
