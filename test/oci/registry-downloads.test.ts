@@ -53,6 +53,21 @@ describe("RegistryClient.getBlob() of a large blob", () => {
     ]);
   });
 
+  test("fetches the rest by one request when only the first answer was late", async () => {
+    const { registry, blob } = await startBig(300);
+    await using _registry = registry;
+    const parallel = { ...PARALLEL, minLatencyMs: 250 };
+    const reading = collect(clientOf(registry, { parallel }).getBlob(blob));
+    await Bun.sleep(50);
+    registry.manners.answerDelayMs = 0;
+    expect((await reading).equals(BIG)).toBe(true);
+    expect(registry.requests.map(({ range }) => range)).toEqual([
+      "bytes=0-99999",
+      "bytes=100000-199999",
+      "bytes=200000-2999999",
+    ]);
+  });
+
   test("takes the whole where ranges are not done", async () => {
     const { registry, blob } = await startBig(15);
     await using _registry = registry;
