@@ -12,6 +12,7 @@ import { GLOBAL_FLAGS, TOP_FLAGS } from "./global-flags.ts";
 import { renderCommandHelp, renderGroupHelp } from "./help.ts";
 import { parseCommandLine } from "./parse-command-line.ts";
 import { asksForHelp, parseFlags } from "./parse-flags.ts";
+import { primaryErrorOf } from "./primary-error.ts";
 import type { CommandGroup } from "./registry-entry.ts";
 import { commandRegistry } from "./registry.ts";
 import { type Selection, selectCommand } from "./select-command.ts";
@@ -165,7 +166,7 @@ class ErrorReporter {
   #rootOf(error: unknown): unknown {
     const { signal } = this.#io;
     if (signal.aborted && signal.reason instanceof Interrupt) return signal.reason;
-    for (let link = error; link instanceof Error; link = link.cause) {
+    for (let link = primaryErrorOf(error); link instanceof Error; link = link.cause) {
       if (link instanceof OutputClosed) return link;
     }
     return error;

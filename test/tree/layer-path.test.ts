@@ -27,7 +27,9 @@ test("followSymlinks() follows 255 symlinks and no more", () => {
   const links = Array.from({ length: 256 }, (_, i) => symlink(`l${i}`, `l${i + 1}`));
   const { root } = layer(...links, directory("l256"));
   expect(followSymlinks(root, names("l1"), { left: 1_000_000 })).toEqual(names("l256"));
-  expect(() => followSymlinks(root, names("l0"), { left: 1_000_000 })).toThrow(/more than 255 symlinks/);
+  expect(() => followSymlinks(root, names("l0"), { left: 1_000_000 })).toThrow(
+    /more than 255 symlinks/,
+  );
 });
 
 test("followSymlinks() refuses a path that grows past PATH_MAX", () => {
