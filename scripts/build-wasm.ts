@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
 const ROOT = join(import.meta.dir, "..");
-const SOURCES = ["layout.ts", "huffman.ts", "inflate.ts"].map((name) =>
+const SOURCES = ["layout.ts", "status.ts", "meanings.ts", "huffman.ts", "inflate.ts"].map((name) =>
   join(ROOT, "src/deflate/assembly", name),
 );
 const TARGET = join(ROOT, "src/deflate/generated/inflate-wasm.ts");

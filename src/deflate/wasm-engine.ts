@@ -13,7 +13,7 @@ const OUTPUT_START = OUTPUT + WINDOW_BYTES;
 const OUTPUT_END = OUTPUT_START + OUTPUT_BYTES;
 const NEVER = 0x7fffffff;
 
-/** In the order of the constants in assembly/inflate.ts. */
+/** In the order of the constants in assembly/status.ts. */
 const STOPS: readonly InflateStop[] = ["input", "output", "boundary", "end"];
 const FAULTS: readonly string[] = [
   "block type is 3, want 0 to 2",

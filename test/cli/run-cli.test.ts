@@ -160,7 +160,7 @@ describe("runCli()", () => {
     {
       title: "relative to the working directory",
       argv: ["go", "--root", "a/b"],
-      root: "/work/a/b",
+      root: "/srv/a/b",
     },
     { title: "the default of root without the flag", argv: ["go"], root: "/var/lib/sociable" },
   ])("hands down the state directory: $title", async ({ argv, root }) => {

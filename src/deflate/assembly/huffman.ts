@@ -12,7 +12,6 @@ export const EXCEPTIONAL_DISTANCE: u64 = 0x8000000000000000;
 export const SUBTABLE_DISTANCE: u64 = 0x4000000000000000;
 
 /** Sorts the symbols by code length (counting sort) and returns the longest length, or -1 when over-subscribed or incomplete. */
-// @ts-ignore: decorator
 @inline
 function sortSymbols(lengths: usize, symbols: u32, kind: i32): i32 {
   memory.fill(COUNTS, 0, 64);
@@ -46,7 +45,6 @@ function sortSymbols(lengths: usize, symbols: u32, kind: i32): i32 {
   return longest;
 }
 
-// @ts-ignore: decorator
 @inline
 function entryOf(kind: i32, meaning: usize, symbol: u32, length: u32): u64 {
   if (kind == KIND_DISTANCE) return load<u64>(meaning + (symbol << 3)) + <u64>(length | (length << 8));
@@ -57,7 +55,6 @@ function entryOf(kind: i32, meaning: usize, symbol: u32, length: u32): u64 {
   return <u64>((symbol << 8) | length);
 }
 
-// @ts-ignore: decorator
 @inline
 function put(kind: i32, table: usize, index: u32, entry: u64): void {
   if (kind == KIND_DISTANCE) store<u64>(table + (index << 3), entry);
@@ -70,7 +67,6 @@ function put(kind: i32, table: usize, index: u32, entry: u64): void {
  * built is copied behind itself, which fills in the next bit for all shorter codes at once.
  * Returns false when zlib would refuse the lengths.
  */
-// @ts-ignore: decorator
 @inline
 export function buildTable(
   lengths: usize,

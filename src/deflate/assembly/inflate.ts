@@ -2,8 +2,8 @@
 //
 // The host fills INPUT, calls run() with pointers, and reads OUTPUT. Between calls less than a byte
 // of input is held back, so that the bit position is always exact. There is one decode loop and no
-// slow twin of it: it wants 32 readable bytes of input and 300 writable bytes of output; short of
-// that it returns to the host, which at the end of the input pads with zeros.
+// slow twin of it: short of 32 readable bytes of input or 300 writable bytes of output it returns to
+// the host, which at the end of the input pads with zeros.
 import {
   DISTANCE_MEANING,
   DISTANCE_TABLE,
@@ -15,41 +15,29 @@ import {
   REPEAT_STEPS,
 } from "./layout";
 import {
+  BAD_BLOCK_TYPE, BAD_DISTANCE_CODE, BAD_LITLEN_CODE, BAD_PRECODE, BAD_REPEAT, BAD_STORED_LENGTH,
+  BAD_SYMBOL, BAD_SYMBOL_COUNT, BOUNDARY, DISTANCE_TOO_FAR, END, NEED_INPUT, NO_END_OF_BLOCK,
+  OUTPUT_FULL,
+} from "./status";
+import {
   buildTable,
   END_OF_BLOCK,
   EXCEPTIONAL,
-  EXCEPTIONAL_DISTANCE,
   KIND_DISTANCE,
   KIND_LITLEN,
   KIND_PRECODE,
   SUBTABLE,
   SUBTABLE_DISTANCE,
 } from "./huffman";
-
-// What run() returns. The host's list (wasm-engine.ts) is in the same order.
-const NEED_INPUT: i32 = 0;
-const OUTPUT_FULL: i32 = 1;
-const BOUNDARY: i32 = 2;
-const END: i32 = 3;
-const BAD_BLOCK_TYPE: i32 = 4;
-const BAD_STORED_LENGTH: i32 = 5;
-const BAD_SYMBOL_COUNT: i32 = 6;
-const BAD_PRECODE: i32 = 7;
-const BAD_REPEAT: i32 = 8;
-const NO_END_OF_BLOCK: i32 = 9;
-const BAD_LITLEN_CODE: i32 = 10;
-const BAD_DISTANCE_CODE: i32 = 11;
-const BAD_SYMBOL: i32 = 12;
-const DISTANCE_TOO_FAR: i32 = 13;
+export { initialise } from "./meanings";
 
 const LITLEN_BITS: u32 = 11;
 const DISTANCE_BITS: u32 = 8;
 const LITERAL: u32 = 0xc0;
 
-/** Bytes that a header can take, and the fast loop's reach in input and output. */
+/** Bytes that a header can take, and those that one turn of the loop may read. */
 const HEADER_BYTES: u32 = 700;
 const LOOP_INPUT: u32 = 32;
-const LOOP_OUTPUT: u32 = 300;
 
 const BETWEEN_BLOCKS: i32 = 0;
 const IN_STORED: i32 = 1;
@@ -75,34 +63,6 @@ export function outputPointer(): usize {
 }
 export function heldBits(): u32 {
   return bitCount;
-}
-
-/** Once a module: the constant tables. */
-export function initialise(): void {
-  for (let s: u32 = 0; s < 256; s++) store<u32>(LITLEN_MEANING + (s << 2), (s << 8) | (1 << 6));
-  store<u32>(LITLEN_MEANING + (256 << 2), EXCEPTIONAL | END_OF_BLOCK);
-  let base: u32 = 3;
-  for (let i: u32 = 0; i < 28; i++) {
-    const extra: u32 = i < 8 ? 0 : (i >> 2) - 1;
-    store<u32>(LITLEN_MEANING + ((257 + i) << 2), (base << 16) | (((1 << extra) - 1) << 25) | extra);
-    base += 1 << extra;
-  }
-  store<u32>(LITLEN_MEANING + (285 << 2), 258 << 16);
-  store<u32>(LITLEN_MEANING + (286 << 2), EXCEPTIONAL);
-  store<u32>(LITLEN_MEANING + (287 << 2), EXCEPTIONAL);
-  base = 1;
-  for (let i: u32 = 0; i < 30; i++) {
-    const extra: u32 = i < 4 ? 0 : (i >> 1) - 1;
-    const mask: u64 = (<u64>1 << extra) - 1;
-    store<u64>(DISTANCE_MEANING + (i << 3), (mask << 32) | (<u64>base << 16) | <u64>extra);
-    base += 1 << extra;
-  }
-  store<u64>(DISTANCE_MEANING + (30 << 3), EXCEPTIONAL_DISTANCE);
-  store<u64>(DISTANCE_MEANING + (31 << 3), EXCEPTIONAL_DISTANCE);
-  for (let d: u32 = 1; d < 16; d++) {
-    for (let i: u32 = 0; i < 16; i++) store<u8>(REPEAT_MASKS + (d << 4) + i, <u8>(i % d));
-    store<u8>(REPEAT_STEPS + d, <u8>(16 - (16 % d)));
-  }
 }
 
 /** Begins a raw deflate stream whose first `bits` (0 to 7) bits are the low bits of `value`. */
@@ -157,7 +117,6 @@ export function run(
   }
 }
 
-// @ts-ignore: decorator
 @inline
 function refill(): void {
   bitBuffer |= load<u64>(input) << <u64>bitCount;
@@ -165,7 +124,6 @@ function refill(): void {
   bitCount |= 56;
 }
 
-// @ts-ignore: decorator
 @inline
 function take(count: u32): u32 {
   const value = <u32>bitBuffer & ((1 << count) - 1);
@@ -175,7 +133,6 @@ function take(count: u32): u32 {
 }
 
 /** Gives whole unread bytes back to the input and clears what lies above the held bits. */
-// @ts-ignore: decorator
 @inline
 function giveBack(): void {
   bitCount &= 63;
@@ -225,7 +182,6 @@ function buildFixed(): i32 {
 }
 
 /** The order in which code length code lengths are sent, 5 bits each. */
-// @ts-ignore: decorator
 @inline
 function precodeOrder(i: u32): u32 {
   if (i < 3) return 16 + i;
