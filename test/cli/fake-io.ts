@@ -43,7 +43,7 @@ export class FakeIo implements CliIo {
     columns = 80,
     rows = 24,
     env = {},
-    cwd = "/work",
+    cwd = "/srv",
     uid = 0,
     signal = new AbortController().signal,
     stdoutError,
