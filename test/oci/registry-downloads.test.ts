@@ -273,8 +273,7 @@ describe("RegistryClient and connections that are reset", () => {
 
   test("reads whole, at whichever byte of the answers the first connection is reset", async () => {
     await using registry = await startRegistry();
-    const lengths = Array.from({ length: 1400 }, (_, at) => at).filter((at) => at % 2 === 0);
-    const next = lengths.values();
+    const next = Array.from({ length: 1400 }, (_, at) => at).values();
     const wrong: number[] = [];
     const lane = async (): Promise<void> => {
       for (const resetAfterBytes of next) {
