@@ -1,3 +1,4 @@
+import { afterAll, expect } from "bun:test";
 import type { Credentials } from "../../src/oci/credentials.ts";
 import { HttpClient } from "../../src/oci/http.ts";
 import { parseReference } from "../../src/oci/reference.ts";
@@ -9,9 +10,12 @@ import { LatencyProxy, type LatencyProxyOptions } from "../support/latency-proxy
 import { TestRegistry } from "../support/registry.ts";
 import type { RegistryManners } from "../support/registry-manners.ts";
 import { type ExpiredAnswer, TestStorage } from "../support/registry-storage.ts";
+import { holdsSecret, MARK, spy } from "../support/secret-spy.ts";
 
 const RETRY = { maxRetries: 6, baseMs: 1, maxMs: 5, maxRetryAfterMs: 2000 };
-const CREDENTIALS = { username: "user", password: "secret" };
+const CREDENTIALS = { username: "user", password: `password-${MARK}` };
+// What every client of the whole suite logs.
+const SPY = spy();
 // So that the suite's small blobs come by several ranges, too.
 const PARALLEL = {
   minBytes: 64_000,
@@ -92,18 +96,18 @@ const TOKENS: readonly {
 }[] = [
   {
     name: "a registry that knows refresh tokens, and changes them",
-    auth: { kind: "bearer", identityToken: "identity", changesIdentityToken: true },
-    credentials: { identityToken: "identity" },
+    auth: { kind: "bearer", identityToken: `identity-${MARK}`, changesIdentityToken: true },
+    credentials: { identityToken: `identity-${MARK}` },
   },
   {
     name: "a registry that takes refresh tokens for passwords",
-    auth: { kind: "bearer", identityToken: "identity", noGrant: 404 },
-    credentials: { identityToken: "identity" },
+    auth: { kind: "bearer", identityToken: `identity-${MARK}`, noGrant: 404 },
+    credentials: { identityToken: `identity-${MARK}` },
   },
   {
     name: "a registry that takes the user's own token",
-    auth: { kind: "bearer", registryToken: "registry" },
-    credentials: { registryToken: "registry" },
+    auth: { kind: "bearer", registryToken: `registry-${MARK}` },
+    credentials: { registryToken: `registry-${MARK}` },
   },
 ];
 for (const { name, auth, credentials } of TOKENS) {
@@ -144,6 +148,11 @@ function rateLimit(): Partial<RegistryManners> {
   return { rateLimit: { every: 3, retryAfter: "0" } };
 }
 
+afterAll(() => {
+  expect(SPY.texts.length).toBeGreaterThan(1000);
+  expect(SPY.texts.filter(holdsSecret)).toEqual([]);
+});
+
 async function openRegistry(
   image: BuiltImage,
   {
@@ -178,7 +187,8 @@ function opened(
         registry,
         repository,
         credentials,
-        http: new HttpClient({ retry: RETRY, idleTimeoutMs: 5000 }),
+        log: SPY.log,
+        http: new HttpClient({ log: SPY.log, retry: RETRY, idleTimeoutMs: 5000 }),
         parallel: PARALLEL,
       });
     },

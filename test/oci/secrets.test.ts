@@ -1,9 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { formatReport, reportOf } from "../../src/cli/error-report.ts";
-import { jsonSink } from "../../src/observability/json-sink.ts";
-import { createLogger, type Logger } from "../../src/observability/log.ts";
-import { textSink } from "../../src/observability/text-sink.ts";
 import type { Credentials } from "../../src/oci/credentials.ts";
 import { dockerKeychain } from "../../src/oci/docker-keychain.ts";
 import { ALL_CAPABILITIES, type HostSettings } from "../../src/oci/host-settings.ts";
@@ -14,45 +11,13 @@ import { collect } from "../suite/image-source.ts";
 import { ForwardProxy } from "../support/forward-proxy.ts";
 import type { TestRegistry } from "../support/registry.ts";
 import type { RegistryManners } from "../support/registry-manners.ts";
+import { holdsSecret, MARK, type Spy, spy } from "../support/secret-spy.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { helperEnv } from "./helper-script.ts";
 import { IMAGE, LAYER, startRegistry, V1 } from "./registry-fixture.ts";
 
-/** Everything that a secret may not get into, as it comes. */
-interface Spy {
-  readonly log: Logger;
-  /** Log lines, in both forms, and errors as the user sees them. */
-  readonly texts: string[];
-}
-
-// Each is found by this part, as it is and in base64 (three ways, by where it begins).
-const MARK = "s3cr3t-m4rk";
-const TRACES = [0, 1, 2].map((shift) =>
-  Buffer.from("x".repeat(shift) + MARK)
-    .toString("base64")
-    .slice(shift === 0 ? 0 : 4, -4),
-);
 const PASSWORD = { username: "me", password: `password-${MARK}` };
 const RETRY = { maxRetries: 1, baseMs: 1, maxMs: 1, maxRetryAfterMs: 1 };
-
-function holdsSecret(text: string): boolean {
-  return text.includes(MARK) || TRACES.some((trace) => text.includes(trace));
-}
-
-function spy(): Spy {
-  const texts: string[] = [];
-  const write = (line: string): void => {
-    texts.push(line);
-  };
-  const sinks = [textSink(write), jsonSink(write)];
-  const log = createLogger({
-    level: "debug",
-    sink: (record) => {
-      for (const sink of sinks) sink(record);
-    },
-  });
-  return { log, texts };
-}
 
 interface Work {
   readonly registry: TestRegistry;
