@@ -1,5 +1,5 @@
 import type { WaitOptions } from "../async/wait-options.ts";
-import { SociError } from "../errors.ts";
+import { isKind, SociError } from "../errors.ts";
 import { type Logger, NO_LOG } from "../observability/log.ts";
 import { type AuthScope, type RepositoryAction, repositoryScope } from "./auth-scope.ts";
 import type { Credentials, Keychain } from "./credentials.ts";
@@ -195,7 +195,12 @@ export class RegistrySession {
       return;
     }
     this.log.warn("mirror failed, asking the next host", { host, error });
-    const isOut = !(error instanceof HttpError) || error.status === undefined || error.temporary;
+    // A refused login stays refused: asking again costs a round trip each time.
+    const isOut =
+      !(error instanceof HttpError) ||
+      error.status === undefined ||
+      error.temporary ||
+      isKind(error, "unauthenticated", "permission-denied");
     if (isOut && !peer.isOrigin) {
       this.#peers.rest(peer);
     }

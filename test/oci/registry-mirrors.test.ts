@@ -107,6 +107,17 @@ describe("RegistrySession and mirrors", () => {
     expect([near.requests.length, far.requests.length]).toEqual([1, 3]);
   });
 
+  test("leaves a mirror alone for a while that refuses our login", async () => {
+    await using near = await startRegistry({
+      auth: { kind: "basic", username: "a", password: "b" },
+    });
+    await using far = await startRegistry();
+    const client = clientOf([mirror(near), origin(far)]);
+    await client.getManifest(V1);
+    await collect(client.getBlobRange(LAYER.descriptor, RANGE));
+    expect(asked(near)).toEqual(["GET /v2/app/manifests/v1?ns=registry.example"]);
+  });
+
   test("throws what the registry itself says in the end", async () => {
     await using near = TestRegistry.start();
     await using far = TestRegistry.start();
