@@ -6,7 +6,7 @@ import type { ImageSource } from "../oci/image-source.ts";
 import { openImageSource } from "../oci/open-image-source.ts";
 import { parsePlatform } from "../oci/platform.ts";
 import { parseSourceName } from "../oci/source-name.ts";
-import { LocalStore } from "../soci/local-store.ts";
+import { type LocalStore, openLocalStore } from "../soci/local-store.ts";
 import type { FlagSpecs } from "./flag-spec.ts";
 import { registryOptions, type RegistryOptionsContext } from "./registry-options.ts";
 
@@ -80,5 +80,5 @@ export async function openStoreIfThere(
     () => true,
     () => false,
   );
-  return exists ? await LocalStore.open({ root, signal }) : undefined;
+  return exists ? await openLocalStore({ root, signal }) : undefined;
 }

@@ -3,14 +3,13 @@ import type { WaitOptions } from "../async/wait-options.ts";
 import type { InflateEngine } from "../deflate/inflate-engine.ts";
 import type { Logger } from "../observability/log.ts";
 import type { Descriptor, Platform } from "../oci/descriptor.ts";
-import type { Digest } from "../oci/digest.ts";
 import type { ImageSource } from "../oci/image-source.ts";
 import { hostPlatform } from "../oci/platform.ts";
 import type { ResolvedImage } from "../oci/resolve-image.ts";
 import { resolveImage } from "../oci/resolve-image.ts";
-import { LAYER_DIGEST_ANNOTATION, ZTOC_MEDIA_TYPE } from "../soci/annotations.ts";
 import type { DiscoveredIndex, ExplicitIndex, LocalIndexes } from "../soci/discover.ts";
 import { discoverSociIndex } from "../soci/discover.ts";
+import { ztocOfLayer } from "../soci/soci-index.ts";
 import type { FileTree } from "../tree/file-tree.ts";
 import type { LayerTree } from "../tree/layer-node.ts";
 import { buildLayerTree } from "../tree/layer-tree.ts";
@@ -82,14 +81,16 @@ async function openLayers(
   options: OpenImageOptions,
 ): Promise<OpenedLayer[]> {
   const { signal, onStreamed } = options;
-  const ztocs = ztocsByLayer(found);
   const { layers } = manifest;
-  const unindexed = layers.filter(({ digest }) => !ztocs.has(digest));
+  const ztocs = layers.map(({ digest }) =>
+    found === undefined ? undefined : ztocOfLayer(found.index, digest)?.descriptor,
+  );
+  const unindexed = layers.filter((_, i) => ztocs[i] === undefined);
   if (unindexed.length > 0) onStreamed?.(unindexed, found !== undefined);
   return await mapConcurrent(
     layers,
-    async (layer, inner): Promise<OpenedLayer> => {
-      const view = await viewLayer(layer, ztocs.get(layer.digest), { ...options, signal: inner });
+    async (layer, inner, i): Promise<OpenedLayer> => {
+      const view = await viewLayer(layer, ztocs[i], { ...options, signal: inner });
       // While other layers are still on their way.
       return { view, tree: buildLayerTree(view.files, { name: layer.digest }) };
     },
@@ -106,15 +107,4 @@ async function viewLayer(
   if (ztoc === undefined) return await streamLayer(layer, options);
   const { files } = ztoc;
   return { descriptor: layer, files, ztoc, pieces: undefined, sparse: new Map(), from: "index" };
-}
-
-function ztocsByLayer(
-  found: DiscoveredIndex | undefined,
-): ReadonlyMap<Digest | string, Descriptor> {
-  const ztocs = new Map<Digest | string, Descriptor>();
-  for (const blob of found?.index.blobs ?? []) {
-    const layer = blob.annotations?.[LAYER_DIGEST_ANNOTATION];
-    if (blob.mediaType === ZTOC_MEDIA_TYPE && layer !== undefined) ztocs.set(layer, blob);
-  }
-  return ztocs;
 }

@@ -5,7 +5,6 @@ export const OCI_CONFIG = "application/vnd.oci.image.config.v1+json";
 export const OCI_LAYER_TAR = "application/vnd.oci.image.layer.v1.tar";
 export const OCI_LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip";
 export const OCI_LAYER_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd";
-export const OCI_EMPTY = "application/vnd.oci.empty.v1+json";
 export const OCTET_STREAM = "application/octet-stream";
 
 /** https://github.com/distribution/distribution/blob/v2.8.2/docs/spec/manifest-v2-2.md */

@@ -23,8 +23,5 @@ export const SPAN_SIZE_ANNOTATION = "com.amazon.soci.span-size";
 /** On a zTOC's descriptor: "true" when its layer has neither extended attributes nor opaque directories. */
 export const DISABLE_XATTRS_ANNOTATION = "com.amazon.soci.disable-xattrs";
 
-/** On a v2 SOCI index's descriptor in an image index: the manifest it is of. */
-export const IMAGE_MANIFEST_ANNOTATION = "com.amazon.soci.image-manifest-digest";
-
 /** On an image manifest and its descriptor: the v2 SOCI index of it. */
 export const INDEX_DIGEST_ANNOTATION = "com.amazon.soci.index-digest";

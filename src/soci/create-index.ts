@@ -15,7 +15,7 @@ import type { LayerZtoc } from "./build-soci-index.ts";
 import { buildSociIndex } from "./build-soci-index.ts";
 import { LayerStream } from "./layer-stream.ts";
 import type { LayerBuild, LayerPlan, Optimization } from "./layer-plan.ts";
-import { planLayers } from "./layer-plan.ts";
+import { checkSpanSize, planLayers } from "./layer-plan.ts";
 import type { ArtifactSink } from "./artifact-sink.ts";
 
 export interface CreateIndexOptions extends WaitOptions {
@@ -73,7 +73,8 @@ export async function createIndex(
   options: CreateIndexOptions,
 ): Promise<CreatedIndex> {
   const { source, sink, parallel, signal, onLayer } = options;
-  const { minLayerSize } = options;
+  const { minLayerSize, spanSize } = options;
+  checkSpanSize(spanSize);
   const plans = planLayers(manifest.layers, minLayerSize === undefined ? {} : { minLayerSize });
   // An image may hold the same layer twice: it is read once.
   const flights = new SingleFlight<Digest, LayerOutcome>();

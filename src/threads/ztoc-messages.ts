@@ -1,6 +1,6 @@
 import type { ErrorKind } from "../errors.ts";
 import { SociError } from "../errors.ts";
-import type { ZtocSummary } from "../ztoc/build-ztoc.ts";
+import type { ZtocSummary } from "../ztoc/ztoc-summary.ts";
 import type { CompressionAlgorithm } from "../ztoc/ztoc.ts";
 
 /**

@@ -2,21 +2,8 @@ import { type ByteLog, MemoryByteLog } from "../bytes/byte-log.ts";
 import type { InflateEngine } from "../deflate/inflate-engine.ts";
 import type { BuiltZtoc } from "./ztoc-builder.ts";
 import { ZtocBuilder } from "./ztoc-builder.ts";
+import type { ZtocSummary } from "./ztoc-summary.ts";
 import type { CompressionAlgorithm } from "./ztoc.ts";
-
-/** What a zTOC says in short. */
-export interface ZtocSummary {
-  /** Bytes of the zTOC. */
-  readonly size: number;
-  readonly compressedSize: number;
-  readonly uncompressedSize: number;
-  readonly spanCount: number;
-  readonly fileCount: number;
-  /** Whether an entry of the layer needs extended attributes. */
-  readonly needsXattrs: boolean;
-  /** Why no reader can use the zTOC although the reference writes it too, or undefined. */
-  readonly unusable: string | undefined;
-}
 
 /** A zTOC that has been built, wherever its bytes are. */
 export interface ZtocResult extends ZtocSummary {

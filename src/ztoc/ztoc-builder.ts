@@ -11,6 +11,7 @@ import { fileMetadataOf } from "./file-metadata-of.ts";
 import { FileTable } from "./file-table.ts";
 import { needsXattrs } from "./needs-xattrs.ts";
 import { TocOrder } from "./toc-order.ts";
+import type { ZtocSummary } from "./ztoc-summary.ts";
 import type { CompressionAlgorithm } from "./ztoc.ts";
 import { DEFAULT_SPAN_SIZE } from "./ztoc.ts";
 
@@ -25,20 +26,8 @@ export interface ZtocBuilderOptions {
 }
 
 /** A zTOC that has been built: what it says in short, and its bytes. */
-export interface BuiltZtoc {
+export interface BuiltZtoc extends Omit<ZtocSummary, "size"> {
   readonly encoded: ByteSource;
-  readonly compressedSize: number;
-  readonly uncompressedSize: number;
-  readonly spanCount: number;
-  readonly fileCount: number;
-  /** Whether an entry carries an extended attribute, or is an opaque whiteout (which becomes one). */
-  readonly needsXattrs: boolean;
-  /**
-   * Why the zTOC cannot be read, or undefined: the reference writes some that its own daemon refuses
-   * (empty spans, files that overlap: what decodeZtoc() and checkSpans() would say of it) or reads
-   * wrongly (sparse files).
-   */
-  readonly unusable: string | undefined;
 }
 
 const SPARSE_FAULT = "it holds a sparse file, whose holes a zTOC cannot tell";

@@ -7,7 +7,7 @@ import { openImageSource } from "../../src/oci/open-image-source.ts";
 import { selectImages } from "../../src/oci/select-images.ts";
 import type { CreateIndexOptions, LayerOutcome } from "../../src/soci/create-index.ts";
 import { createIndex } from "../../src/soci/create-index.ts";
-import { LocalStore } from "../../src/soci/local-store.ts";
+import { type LocalStore, openLocalStore } from "../../src/soci/local-store.ts";
 import { localZtocFactory } from "../../src/ztoc/build-ztoc.ts";
 import type { BuiltLayer } from "../support/image-builder.ts";
 import { buildLayer, buildTar, imageOf, layerOf, writeLayout } from "../support/image-builder.ts";
@@ -25,7 +25,7 @@ async function withImage<T>(
   await using directory = await tempDir();
   const layout = join(directory.path, "layout");
   await writeLayout(layout, { image: imageOf(layers) });
-  await using store = await LocalStore.open({ root: join(directory.path, "root") });
+  await using store = await openLocalStore({ root: join(directory.path, "root") });
   await using source = await openImageSource(`oci:${layout}`);
   const [image] = await selectImages(source, undefined);
   if (image === undefined) throw new Error("the image has no manifest");

@@ -7,7 +7,7 @@ import type { LayerOutcome } from "../../soci/create-index.ts";
 import { createIndex } from "../../soci/create-index.ts";
 import { DEFAULT_MIN_LAYER_SIZE, parseOptimization } from "../../soci/layer-plan.ts";
 import { LayoutSink } from "../../soci/layout-sink.ts";
-import { LocalStore } from "../../soci/local-store.ts";
+import { openLocalStore } from "../../soci/local-store.ts";
 import { DEFAULT_SPAN_SIZE } from "../../ztoc/ztoc.ts";
 import { defineCommand } from "../command.ts";
 import { IMAGE_ARG, openSource, PLATFORMS_FLAGS, platformsOf } from "../image-flags.ts";
@@ -134,7 +134,7 @@ async function openSink(
   }: { readonly root: string; readonly cwd: string; readonly signal: AbortSignal },
 ): Promise<OpenedSink> {
   if (output === undefined) {
-    const store = await LocalStore.open({ root, signal });
+    const store = await openLocalStore({ root, signal });
     return {
       sink: store,
       directory: root,

@@ -5,7 +5,7 @@ import { RegistrySource } from "../../oci/registry-source.ts";
 import { selectImages } from "../../oci/select-images.ts";
 import { parseSourceName } from "../../oci/source-name.ts";
 import { SOCI_INDEX_V1 } from "../../soci/annotations.ts";
-import { LocalStore } from "../../soci/local-store.ts";
+import { openLocalStore } from "../../soci/local-store.ts";
 import { DEFAULT_MAX_CONCURRENT_UPLOADS, pushSociIndex } from "../../soci/push.ts";
 import { defineCommand } from "../command.ts";
 import { PLATFORMS_FLAGS, platformsOf } from "../image-flags.ts";
@@ -66,7 +66,7 @@ export const pushCommand = defineCommand({
     const options = await registryOptions(reference.registry, { flags, io, log, signal });
     const client = await openRegistry(reference, options);
     await using source = new RegistrySource({ reference, client });
-    await using store = await LocalStore.open({ root, signal });
+    await using store = await openLocalStore({ root, signal });
     const results: unknown[] = [];
     const isTalking = !flags.json && !flags.quiet;
     for (const image of await selectImages(source, platformsOf(flags), { signal })) {

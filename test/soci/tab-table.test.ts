@@ -1,20 +1,20 @@
 import { describe, expect, test } from "bun:test";
-import { formatTable } from "../../src/cli/table.ts";
+import { formatTabTable } from "../../src/soci/tab-table.ts";
 
-describe("formatTable()", () => {
+describe("formatTabTable()", () => {
   test("pads a header alone as the Go tool does", () => {
-    expect(formatTable([["DIGEST", "SIZE", "LAYER DIGEST"]])).toBe(
+    expect(formatTabTable([["DIGEST", "SIZE", "LAYER DIGEST"]])).toBe(
       "DIGEST    SIZE    LAYER DIGEST    \n",
     );
   });
 
   test("makes no column narrower than 8", () => {
-    expect(formatTable([["A", "B"]])).toBe("A       B       \n");
+    expect(formatTabTable([["A", "B"]])).toBe("A       B       \n");
   });
 
   test("aligns columns to their widest cell, four spaces apart, the last one padded too", () => {
     expect(
-      formatTable([
+      formatTabTable([
         ["DIGEST", "SIZE"],
         ["sha256:0123", "1234567"],
         ["", "5"],
@@ -31,7 +31,7 @@ describe("formatTable()", () => {
 
   test("counts code points, as tabwriter does", () => {
     expect(
-      formatTable([
+      formatTabTable([
         ["äöü😀", "x"],
         ["12345678", "y"],
       ]),
@@ -39,6 +39,6 @@ describe("formatTable()", () => {
   });
 
   test("of no rows is empty", () => {
-    expect(formatTable([])).toBe("");
+    expect(formatTabTable([])).toBe("");
   });
 });
