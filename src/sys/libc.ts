@@ -1,0 +1,191 @@
+import { dlopen, FFIType, type Library, read } from "bun:ffi";
+
+// The only file that calls into libc. Each function is one system call and returns what the kernel
+// does: a result of 0 or more, or minus the errno. None allocates; buffers are passed as they are,
+// so a view's length is the caller's promise that so many bytes may be touched.
+
+// A number as long as it is a safe integer, else a bigint: no allocation for any size there is.
+const I64 = FFIType.i64_fast;
+
+const SYMBOLS = {
+  __errno_location: { args: [], returns: "ptr" },
+  read: { args: ["i32", "ptr", "u64"], returns: I64 },
+  write: { args: ["i32", "ptr", "u64"], returns: I64 },
+  pread: { args: ["i32", "ptr", "u64", I64], returns: I64 },
+  pwrite: { args: ["i32", "ptr", "u64", I64], returns: I64 },
+  poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
+  eventfd: { args: ["u32", "i32"], returns: "i32" },
+  open: { args: ["ptr", "i32", "u32"], returns: "i32" },
+  close: { args: ["i32"], returns: "i32" },
+  dup: { args: ["i32"], returns: "i32" },
+  ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
+  fcntl: { args: ["i32", "i32", "ptr"], returns: "i32" },
+  fallocate: { args: ["i32", "i32", I64, I64], returns: "i32" },
+  fdatasync: { args: ["i32"], returns: "i32" },
+  mount: { args: ["ptr", "ptr", "ptr", "u64", "ptr"], returns: "i32" },
+  umount2: { args: ["ptr", "i32"], returns: "i32" },
+  socketpair: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
+  sendmsg: { args: ["i32", "ptr", "i32"], returns: I64 },
+  recvmsg: { args: ["i32", "ptr", "i32"], returns: I64 },
+  syscall: { args: [I64, I64, I64, I64], returns: I64 },
+} as const;
+
+function openLibc(): Library<typeof SYMBOLS>["symbols"] {
+  // By its name in glibc, then in musl.
+  const names = ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`];
+  let failure: unknown;
+  for (const name of names) {
+    try {
+      return dlopen(name, SYMBOLS).symbols;
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  throw new Error("Cannot load libc", { cause: failure });
+}
+
+const libc = openLibc();
+
+// Thread-local: each worker evaluates this module, and asks for its own.
+const errnoLocation = libc.__errno_location();
+
+function result(returned: number | bigint): number {
+  const value = Number(returned);
+  return value < 0 ? -errno() : value;
+}
+
+function errno(): number {
+  if (typeof errnoLocation !== "number") throw new Error("libc gives no place of errno");
+  return read.i32(errnoLocation, 0);
+}
+
+function pathBytes(path: string): Uint8Array {
+  return Buffer.from(`${path}\0`, "utf8");
+}
+
+/** read(2). */
+export function sysRead(fd: number, buffer: Uint8Array): number {
+  return result(libc.read(fd, buffer, buffer.length));
+}
+
+/** write(2). */
+export function sysWrite(fd: number, buffer: Uint8Array): number {
+  return result(libc.write(fd, buffer, buffer.length));
+}
+
+/** pread(2). */
+export function sysPread(fd: number, buffer: Uint8Array, offset: number): number {
+  return result(libc.pread(fd, buffer, buffer.length, offset));
+}
+
+/** pwrite(2). */
+export function sysPwrite(fd: number, buffer: Uint8Array, offset: number): number {
+  return result(libc.pwrite(fd, buffer, buffer.length, offset));
+}
+
+export const POLLIN = 1;
+export const POLLERR = 8;
+export const POLLHUP = 16;
+
+/** poll(2) over `struct pollfd`s packed in `fds` (8 bytes each); -1 waits for ever. */
+export function sysPoll(fds: Uint8Array, timeoutMs: number): number {
+  return result(libc.poll(fds, fds.length / 8, timeoutMs));
+}
+
+const EFD_CLOEXEC = 0o2000000;
+const EFD_NONBLOCK = 0o4000;
+
+/** eventfd(2), close-on-exec and non-blocking. */
+export function sysEventfd(): number {
+  return result(libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
+/** open(2); `flags` as of node:fs constants. */
+export function sysOpen(path: string, flags: number, mode = 0o600): number {
+  return result(libc.open(pathBytes(path), flags, mode));
+}
+
+/** close(2). */
+export function sysClose(fd: number): number {
+  return result(libc.close(fd));
+}
+
+/** dup(2). */
+export function sysDup(fd: number): number {
+  return result(libc.dup(fd));
+}
+
+/** ioctl(2) with a pointer. */
+export function sysIoctl(fd: number, request: number, argument: Uint8Array): number {
+  return result(libc.ioctl(fd, request, argument));
+}
+
+/** fcntl(2) with a pointer, as record locks take it. */
+export function sysFcntl(fd: number, command: number, argument: Uint8Array): number {
+  return result(libc.fcntl(fd, command, argument));
+}
+
+export const FALLOC_FL_KEEP_SIZE = 1;
+export const FALLOC_FL_PUNCH_HOLE = 2;
+
+/** fallocate(2). */
+export function sysFallocate(fd: number, mode: number, start: number, length: number): number {
+  return result(libc.fallocate(fd, mode, start, length));
+}
+
+/** fdatasync(2); blocks this thread. */
+export function sysFdatasync(fd: number): number {
+  return result(libc.fdatasync(fd));
+}
+
+export interface MountCall {
+  readonly source: string;
+  readonly target: string;
+  readonly type: string;
+  readonly flags: number;
+  readonly data: string;
+}
+
+/** mount(2). */
+export function sysMount({ source, target, type, flags, data }: MountCall): number {
+  return result(
+    libc.mount(pathBytes(source), pathBytes(target), pathBytes(type), flags, pathBytes(data)),
+  );
+}
+
+export const MNT_FORCE = 1;
+export const MNT_DETACH = 2;
+export const UMOUNT_NOFOLLOW = 8;
+
+/** umount2(2). */
+export function sysUmount(target: string, flags: number): number {
+  return result(libc.umount2(pathBytes(target), flags));
+}
+
+/** socketpair(2): two descriptors, written to `fds`. */
+export function sysSocketpair(domain: number, type: number, fds: Int32Array): number {
+  return result(libc.socketpair(domain, type, 0, fds));
+}
+
+/** sendmsg(2); `message` is a struct msghdr. */
+export function sysSendmsg(fd: number, message: Uint8Array, flags: number): number {
+  return result(libc.sendmsg(fd, message, flags));
+}
+
+/** recvmsg(2); `message` is a struct msghdr. */
+export function sysRecvmsg(fd: number, message: Uint8Array, flags: number): number {
+  return result(libc.recvmsg(fd, message, flags));
+}
+
+const SYS_PIDFD_OPEN = 434;
+const SYS_PIDFD_GETFD = 438;
+
+/** pidfd_open(2). */
+export function sysPidfdOpen(pid: number): number {
+  return result(libc.syscall(SYS_PIDFD_OPEN, pid, 0, 0));
+}
+
+/** pidfd_getfd(2): a copy of another process's descriptor. */
+export function sysPidfdGetfd(pidfd: number, targetFd: number): number {
+  return result(libc.syscall(SYS_PIDFD_GETFD, pidfd, targetFd, 0));
+}
