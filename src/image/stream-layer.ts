@@ -8,11 +8,11 @@ import { TarScanner } from "../tar/tar-scanner.ts";
 import type { ZtocFactory } from "../ztoc/build-ztoc.ts";
 import { decodeZtoc } from "../ztoc/decode-ztoc.ts";
 import type { FileMetadata } from "../ztoc/file-metadata.ts";
-import { fileMetadataOf } from "../ztoc/file-metadata-of.ts";
 import { DEFAULT_SPAN_SIZE } from "../ztoc/ztoc.ts";
 import { decompress, peekEncoding } from "./decompress.ts";
 import type { LayerView } from "./layer-view.ts";
 import { PieceDigester } from "./piece-digests.ts";
+import { extentsOf, unpackedMetadata } from "./unpacked-entry.ts";
 
 export interface StreamLayerOptions extends WaitOptions {
   readonly source: ImageSource;
@@ -28,11 +28,6 @@ const MAX_LIST_BYTES = 2 ** 31;
 const FILE_BYTES = 512;
 const RECORD_BYTES = 256;
 const EXTENT_BYTES = 64;
-
-const REGULAR = 0x30;
-const CONTIGUOUS = 0x37;
-const GNU_SPARSE = 0x53;
-const PAX_GLOBAL = 0x67;
 
 /**
  * Reads a whole layer to learn its files, for want of a zTOC. A zTOC is built on the way where one
@@ -121,30 +116,6 @@ function listBytesOf({ name, linkname, pax, sparseExtents = [] }: TarEntry): num
     0,
   );
   return FILE_BYTES + name.length + linkname.length + records + EXTENT_BYTES * sparseExtents.length;
-}
-
-/** What an unpacker makes of an entry, also of those that no zTOC holds. */
-function unpackedMetadata(entry: TarEntry): FileMetadata | undefined {
-  if (entry.typeflag === PAX_GLOBAL) return undefined;
-  const isRegular = entry.typeflag === CONTIGUOUS || entry.typeflag === GNU_SPARSE;
-  return fileMetadataOf(isRegular ? { ...entry, typeflag: REGULAR } : entry);
-}
-
-/** Where a sparse file's data lies. A map that does not fit the data would read bytes of what follows. */
-function extentsOf({
-  name,
-  sparseExtents = [],
-  storedSize,
-  dataStart,
-}: TarEntry): readonly SparseExtent[] {
-  const mapped = sparseExtents.reduce((sum, { length }) => sum + length, 0);
-  if (mapped !== storedSize) {
-    throw new SociError(
-      "data-loss",
-      `Cannot read sparse file ${JSON.stringify(Buffer.from(name).toString())} at byte ${dataStart}: its map says ${mapped} bytes of data, want ${storedSize}`,
-    );
-  }
-  return sparseExtents;
 }
 
 async function* bytesOf(

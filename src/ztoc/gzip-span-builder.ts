@@ -13,6 +13,8 @@ export interface GzipSpanBuilderOptions {
   /** Where checkpoints go until the zTOC is written. */
   readonly checkpoints: ByteLog;
   readonly onOutput: OutputHandler;
+  /** A span begins with the next byte of output. */
+  readonly onSpan?: (() => void) | undefined;
   /** Whether a member header that only zlib takes is still an error: Go reads up to the tar's end. */
   readonly goReads: () => boolean;
 }
@@ -26,6 +28,7 @@ export class GzipSpanBuilder implements SpanBuilder {
   readonly #spanSize: number;
   readonly #checkpoints: ByteLog;
   readonly #onOutput: OutputHandler;
+  readonly #onSpan: (() => void) | undefined;
   readonly #goReads: () => boolean;
   readonly #digester = new SpanDigester();
   readonly #record = new Uint8Array(CHECKPOINT_BYTES);
@@ -33,11 +36,13 @@ export class GzipSpanBuilder implements SpanBuilder {
   #lastOut = 0;
   #unusable: string | undefined;
 
-  constructor({ engine, spanSize, checkpoints, onOutput, goReads }: GzipSpanBuilderOptions) {
+  constructor(options: GzipSpanBuilderOptions) {
+    const { engine, spanSize, checkpoints, onOutput, onSpan, goReads } = options;
     this.#decoder = new GzipDecoder(engine);
     this.#spanSize = spanSize;
     this.#checkpoints = checkpoints;
     this.#onOutput = onOutput;
+    this.#onSpan = onSpan;
     this.#goReads = goReads;
   }
 
@@ -91,6 +96,7 @@ export class GzipSpanBuilder implements SpanBuilder {
     this.#digester.cut(totalIn, totalIn - (bits > 0 ? 1 : 0));
     this.#lastOut = totalOut;
     this.#count++;
+    this.#onSpan?.();
   }
 
   /** Before memory is taken: a checkpoint has 32 KiB, an empty block that makes one ten bits. */

@@ -7,6 +7,7 @@ import { encodeTarZinfo } from "./tar-zinfo.ts";
 export class TarSpanBuilder implements SpanBuilder {
   readonly #spanSize: number;
   readonly #onOutput: OutputHandler;
+  readonly #onSpan: (() => void) | undefined;
   readonly #digester = new SpanDigester();
   #size = 0;
   #nextCut = 0;
@@ -14,9 +15,12 @@ export class TarSpanBuilder implements SpanBuilder {
   constructor({
     spanSize,
     onOutput,
+    onSpan,
   }: {
     readonly spanSize: number;
     readonly onOutput: OutputHandler;
+    /** A span begins with the next byte of output. */
+    readonly onSpan?: (() => void) | undefined;
   }) {
     if (spanSize < 1) {
       throw new SociError(
@@ -26,16 +30,25 @@ export class TarSpanBuilder implements SpanBuilder {
     }
     this.#spanSize = spanSize;
     this.#onOutput = onOutput;
+    this.#onSpan = onSpan;
   }
 
   push(chunk: Uint8Array): void {
-    const end = this.#size + chunk.length;
+    const start = this.#size;
+    const end = start + chunk.length;
+    let from = 0;
     // A span begins only where there is a byte of it.
-    for (; this.#nextCut < end; this.#nextCut += this.#spanSize)
+    for (; this.#nextCut < end; this.#nextCut += this.#spanSize) {
       this.#digester.cut(this.#nextCut, this.#nextCut);
+      if (this.#onSpan === undefined) continue;
+      const to = this.#nextCut - start;
+      if (to > from) this.#onOutput(chunk.subarray(from, to));
+      from = to;
+      this.#onSpan();
+    }
     this.#size = end;
     this.#digester.push(chunk, end);
-    this.#onOutput(chunk);
+    this.#onOutput(from === 0 ? chunk : chunk.subarray(from));
   }
 
   finish(): BuiltSpans {
