@@ -1,24 +1,16 @@
 import { delay } from "../async/delay.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
 import { bytesOf } from "./blob-body.ts";
-import type { BlobRequestOptions, BlobRequests } from "./blob-requests.ts";
+import type { BlobRequests } from "./blob-requests.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { HttpError } from "./http-error.ts";
+import type { BlobRangeOptions } from "./image-source.ts";
 import type { RegistrySession } from "./registry-session.ts";
 import { retryWaitMs } from "./retry.ts";
 
-/** How a server has begun to answer. */
-export interface BlobOpened {
-  /** It gives the range that was asked for, rather than the whole blob. */
-  readonly isPartial: boolean;
-  /** From the request to the start of the answer. */
-  readonly ms: number;
-}
-
-export interface DownloadOptions extends BlobRequestOptions {
+export interface DownloadOptions extends BlobRangeOptions {
   /** Read on to the end of the blob where the server gives it anyway. */
   readonly takeAll?: boolean;
-  readonly onOpen?: (opened: BlobOpened) => void;
 }
 
 // A server that gives a byte and hangs up, over and over, is given up in the end.

@@ -5,11 +5,6 @@ import type { HttpResponse } from "./http-response.ts";
 import type { BlobRangeOptions } from "./image-source.ts";
 import type { RegistrySession } from "./registry-session.ts";
 
-export interface BlobRequestOptions extends BlobRangeOptions {
-  /** Past every cache on the way, and past the remembered location: what came before was wrong. */
-  readonly isFresh?: boolean | undefined;
-}
-
 // How servers answer that do no ranges, or none at all of what we ask.
 const NO_RANGES = [400, 416, 501];
 
@@ -24,7 +19,7 @@ export class BlobRequests {
   }
 
   /** The answer for bytes [start, end) of a blob: these, the first of them, or the whole blob. */
-  async open(blob: Descriptor, options: BlobRequestOptions): Promise<HttpResponse> {
+  async open(blob: Descriptor, options: BlobRangeOptions): Promise<HttpResponse> {
     const { start, end } = options;
     const isWhole = (start === 0 && end === blob.size) || this.#areRangesRefused;
     if (isWhole) {
@@ -52,7 +47,7 @@ export class BlobRequests {
   async #open(
     { digest }: Descriptor,
     headers: Readonly<Record<string, string>>,
-    { isFresh = false, signal }: BlobRequestOptions,
+    { isFresh = false, signal }: BlobRangeOptions,
   ): Promise<HttpResponse> {
     const ask = (): Promise<HttpResponse> =>
       this.session.send({

@@ -10,6 +10,18 @@ export interface BlobRangeOptions extends SignalOptions {
   readonly start: number;
   /** One past the last byte; at most the blob's size. */
   readonly end: number;
+  /** Past every cache on the way, and past the remembered location: what came before was wrong. */
+  readonly isFresh?: boolean | undefined;
+  /** When a server has begun to answer, again after each break. A file gives no such sign. */
+  readonly onOpen?: ((opened: BlobOpened) => void) | undefined;
+}
+
+/** How a server has begun to answer. */
+export interface BlobOpened {
+  /** It gives the range that was asked for, rather than the whole blob. */
+  readonly isPartial: boolean;
+  /** From the request to the start of the answer. */
+  readonly ms: number;
 }
 
 /** What has gone over the wire (or been read from the file) through one source. */

@@ -1,7 +1,8 @@
 import type { WaitOptions } from "../async/wait-options.ts";
-import { type BlobOpened, downloadBlob } from "./blob-download.ts";
+import { downloadBlob } from "./blob-download.ts";
 import type { BlobRequests } from "./blob-requests.ts";
 import type { Descriptor } from "./descriptor.ts";
+import type { BlobOpened } from "./image-source.ts";
 
 /** When a whole blob is fetched by several ranges at once, and how. */
 export interface ParallelPolicy {
