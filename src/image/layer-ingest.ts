@@ -1,4 +1,5 @@
 import type { ByteLog } from "../bytes/byte-log.ts";
+import { WHOLE_SPAN_BYTES } from "../cache/encode-geometry.ts";
 import { GzipDecoder } from "../deflate/gzip-decoder.ts";
 import type { InflateEngine } from "../deflate/inflate-engine.ts";
 import { SociError } from "../errors.ts";
@@ -29,7 +30,7 @@ export interface LayerIngestOptions {
   readonly checkpoints: ByteLog;
   /** Whether spans are looked for, at which the layer could be entered later. */
   readonly withSpans?: boolean | undefined;
-  /** Uncompressed bytes after which a span may end, and of each span of a layer that cannot be entered. */
+  /** Uncompressed bytes after which a span may end. */
   readonly spanSize?: number | undefined;
   readonly limits?: EntryListOptions | undefined;
 }
@@ -42,6 +43,8 @@ export interface IngestedLayer {
   readonly compressedSize: number;
   /** Of the tar, up to its end blocks: so much went to the sink. */
   readonly uncompressedSize: number;
+  /** Uncompressed bytes after which a span could end. */
+  readonly spanSize: number;
   readonly entries: EntryList;
   /** Where the layer can be entered; undefined: nowhere but at its start. */
   readonly spans: BuiltSpans | undefined;
@@ -112,6 +115,7 @@ export class LayerIngest implements Disposable {
       diffId: this.#digester.digest(),
       compressedSize: this.#compressedSize,
       uncompressedSize: this.#scanner.endOffset,
+      spanSize: this.#spanSize,
       entries: this.#entries,
       spans,
       ztocFault: spans === undefined ? "it cannot be entered at spans" : this.#entries.ztocFault,
@@ -167,9 +171,9 @@ export class LayerIngest implements Disposable {
 
   #takeInEqualSpans(bytes: Uint8Array): void {
     for (let rest = bytes; rest.length > 0;) {
-      const used = this.#digester.size % this.#spanSize;
+      const used = this.#digester.size % WHOLE_SPAN_BYTES;
       if (used === 0 && !this.#scanner.done) this.#sink.cut();
-      const part = rest.subarray(0, this.#spanSize - used);
+      const part = rest.subarray(0, WHOLE_SPAN_BYTES - used);
       this.#take(part);
       rest = rest.subarray(part.length);
     }

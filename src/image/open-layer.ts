@@ -34,29 +34,40 @@ export async function fetchZtoc(
   options: FetchZtocOptions,
 ): Promise<Ztoc | undefined> {
   try {
-    const ztoc = decodeZtoc(await readZtoc(layer, descriptor, options));
-    const fault = faultOf(ztoc, layer);
-    if (fault !== undefined) throw new SociError("data-loss", `Cannot use zTOC: ${fault}`);
-    return ztoc;
+    return decodeLayerZtoc(layer, await readZtoc(layer, descriptor, options));
   } catch (error) {
-    if (!isKind(error, "data-loss", "not-found", "unsupported")) throw error;
-    options.log.warn("layer is not lazy", {
-      layer: layer.digest,
-      ztoc: descriptor.digest,
-      reason: error.message,
-    });
+    if (!isUseless(error)) throw error;
+    logNotLazy(options.log, { layer, ztoc: descriptor.digest, reason: error.message });
     return undefined;
   }
 }
 
-function faultOf(ztoc: Ztoc, layer: Descriptor): string | undefined {
-  if (ztoc.compressedArchiveSize !== layer.size) {
-    return `it is of a layer of ${ztoc.compressedArchiveSize} bytes, want ${layer.size}`;
-  }
-  return ztocFault(ztoc);
+/** Whether a layer goes without its zTOC after this failure, rather than the image with it. */
+export function isUseless(error: unknown): error is SociError {
+  return isKind(error, "data-loss", "not-found", "unsupported");
 }
 
-async function readZtoc(
+/** Says why a layer has to be read whole although the index names a zTOC for it. */
+export function logNotLazy(
+  log: Logger,
+  { layer, ztoc, reason }: { readonly layer: Descriptor; readonly ztoc: Digest; reason: string },
+): void {
+  log.warn("layer is not lazy", { layer: layer.digest, ztoc, reason });
+}
+
+/** Decodes a zTOC and checks that the layer can be read by it. The result aliases `bytes`. @throws data-loss */
+export function decodeLayerZtoc(layer: Pick<Descriptor, "size">, bytes: Uint8Array): Ztoc {
+  const ztoc = decodeZtoc(bytes);
+  const fault =
+    ztoc.compressedArchiveSize === layer.size
+      ? ztocFault(ztoc)
+      : `it is of a layer of ${ztoc.compressedArchiveSize} bytes, want ${layer.size}`;
+  if (fault !== undefined) throw new SociError("data-loss", `Cannot use zTOC: ${fault}`);
+  return ztoc;
+}
+
+/** A zTOC's bytes, from the store or the source, its digest verified. @throws data-loss, not-found … */
+export async function readZtoc(
   layer: Descriptor,
   descriptor: Descriptor,
   { source, store, signal }: FetchZtocOptions,

@@ -22,6 +22,8 @@ export interface ResolvedImage {
 export interface ResolveImageOptions extends WaitOptions, MatchOptions {
   /** Which manifest of an image index; a single manifest is taken as it is. */
   readonly platform: Platform;
+  /** Told which manifest it is before that is fetched, so that other requests can go beside it. */
+  readonly onSelected?: ((manifest: Descriptor) => void) | undefined;
 }
 
 interface Candidate {
@@ -36,7 +38,7 @@ const MAX_CANDIDATES = 1024;
 /** The manifest that serves a platform best. @throws not-found when there is none for it */
 export async function resolveImage(
   source: ImageSource,
-  { platform, strict = false, signal }: ResolveImageOptions,
+  { platform, strict = false, onSelected, signal }: ResolveImageOptions,
 ): Promise<ResolvedImage> {
   const root = await source.root({ signal });
   const candidates = await listCandidates(source, root, { signal });
@@ -57,6 +59,7 @@ export async function resolveImage(
       { hint: `It has ${found.map(formatPlatform).join(", ") || "no images"}` },
     );
   }
+  onSelected?.(best.candidate.descriptor);
   return await load(source, { root, ...best.candidate }, { signal });
 }
 
