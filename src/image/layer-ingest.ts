@@ -41,7 +41,7 @@ export interface IngestedLayer {
   /** Of all that came out of the blob. */
   readonly diffId: Digest;
   readonly compressedSize: number;
-  /** Of the tar, up to its end blocks: so much went to the sink. */
+  /** Of the tar, up to its end blocks. So much went to the sink, or all bytes before the last span. */
   readonly uncompressedSize: number;
   /** Uncompressed bytes after which a span could end. */
   readonly spanSize: number;
@@ -61,6 +61,7 @@ interface LayerDecoder {
 
 const NOTHING = new Uint8Array(0);
 const HEAD_BYTES = 4;
+const MAX_TAIL_BYTES = 16 << 20;
 
 /**
  * Takes a layer's compressed bytes and does in one pass all that a mount needs of them: hands the
@@ -81,7 +82,10 @@ export class LayerIngest implements Disposable {
   #encoding: Encoding | undefined;
   #decoder: LayerDecoder | undefined;
   #compressedSize = 0;
-  #kept = 0;
+  #taken = 0;
+  #hasSpans = false;
+  readonly #tail: Uint8Array[] = [];
+  #tailBytes = 0;
 
   constructor(options: LayerIngestOptions) {
     this.#options = options;
@@ -136,7 +140,8 @@ export class LayerIngest implements Disposable {
     const { engine, checkpoints, withSpans = true } = this.#options;
     const spanSize = this.#spanSize;
     const onOutput = (bytes: Uint8Array) => this.#take(bytes);
-    const onSpan = () => this.#sink.cut();
+    const onSpan = () => this.#cut();
+    this.#hasSpans = withSpans && encoding !== "zstd";
     if (withSpans && encoding === "tar") {
       return new TarSpanBuilder({ spanSize, onOutput, onSpan });
     }
@@ -159,19 +164,37 @@ export class LayerIngest implements Disposable {
   #take(bytes: Uint8Array): void {
     this.#digester.update(bytes);
     this.#scanner.push(bytes);
-    // What follows the end of the tar belongs to the diff ID alone.
-    const isEnded = this.#scanner.done;
-    const kept = isEnded
-      ? Math.min(bytes.length, this.#scanner.endOffset - this.#kept)
+    const kept = this.#scanner.done
+      ? Math.max(0, Math.min(bytes.length, this.#scanner.endOffset - this.#taken))
       : bytes.length;
-    if (kept <= 0) return;
-    this.#sink.append(kept === bytes.length ? bytes : bytes.subarray(0, kept));
-    this.#kept += kept;
+    this.#taken += bytes.length;
+    if (kept > 0) this.#sink.append(kept === bytes.length ? bytes : bytes.subarray(0, kept));
+    if (kept < bytes.length) this.#holdTail(bytes.subarray(kept));
+  }
+
+  // What follows the end of the tar belongs to the diff ID alone when it is in the last span; in one
+  // that another follows it is data, which has to come out when that span is fetched again.
+  #holdTail(bytes: Uint8Array): void {
+    if (!this.#hasSpans) return;
+    this.#tailBytes += bytes.length;
+    if (this.#tailBytes > MAX_TAIL_BYTES) {
+      throw new SociError(
+        "unsupported",
+        `Cannot divide layer into spans: more than ${MAX_TAIL_BYTES} bytes follow its tar in one`,
+      );
+    }
+    this.#tail.push(bytes.slice());
+  }
+
+  #cut(): void {
+    for (const bytes of this.#tail.splice(0)) this.#sink.append(bytes);
+    this.#tailBytes = 0;
+    this.#sink.cut();
   }
 
   #takeInEqualSpans(bytes: Uint8Array): void {
     for (let rest = bytes; rest.length > 0;) {
-      const used = this.#digester.size % WHOLE_SPAN_BYTES;
+      const used = this.#taken % WHOLE_SPAN_BYTES;
       if (used === 0 && !this.#scanner.done) this.#sink.cut();
       const part = rest.subarray(0, WHOLE_SPAN_BYTES - used);
       this.#take(part);

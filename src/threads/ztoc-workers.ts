@@ -1,13 +1,9 @@
 import { Semaphore } from "../async/semaphore.ts";
 import type { ZtocFactory, ZtocRequest, ZtocResult } from "../ztoc/build-ztoc.ts";
+import { ChunkFeeder, expectAnswer } from "./chunk-feeder.ts";
 import type { WorkerPort } from "./worker-conversation.ts";
 import { WorkerConversation } from "./worker-conversation.ts";
 import type { ZtocWorkerAnswer, ZtocWorkerRequest } from "./ztoc-messages.ts";
-import { errorOf } from "./ztoc-messages.ts";
-
-const BUFFER_BYTES = 256 * 1024;
-/** Buffers under way to and from one worker: enough that it never waits for the reader. */
-const BUFFERS = 6;
 
 export interface ZtocWorkersOptions {
   readonly spawn: () => WorkerPort<ZtocWorkerRequest, ZtocWorkerAnswer>;
@@ -61,7 +57,7 @@ async function buildIn(
   { algorithm, spanSize, signal }: ZtocRequest,
   temporaryDirectory: string,
 ): Promise<ZtocResult> {
-  const feeder = new ChunkFeeder(worker, signal);
+  const feeder = new ChunkFeeder(worker, { signal });
   worker.send({ kind: "begin", algorithm, spanSize, temporaryDirectory });
   for await (const chunk of source) await feeder.push(chunk);
   await feeder.finish();
@@ -77,58 +73,4 @@ async function* readChunks(worker: Conversation, signal?: AbortSignal): AsyncIte
     if (answer.kind === "end") return;
     yield expectAnswer(answer, "bytes").bytes;
   }
-}
-
-/** Packs chunks of any size into buffers that go to the worker and come back. */
-class ChunkFeeder {
-  readonly #worker: Conversation;
-  readonly #signal: AbortSignal | undefined;
-  #buffer = new Uint8Array(BUFFER_BYTES);
-  #length = 0;
-  #underWay = 0;
-
-  constructor(worker: Conversation, signal: AbortSignal | undefined) {
-    this.#worker = worker;
-    this.#signal = signal;
-  }
-
-  async push(chunk: Uint8Array): Promise<void> {
-    for (let left = chunk; left.length > 0;) {
-      const count = Math.min(left.length, BUFFER_BYTES - this.#length);
-      this.#buffer.set(left.subarray(0, count), this.#length);
-      this.#length += count;
-      left = left.subarray(count);
-      if (this.#length === BUFFER_BYTES) await this.#send();
-    }
-  }
-
-  /** Sends what is left and waits until the worker has taken everything. */
-  async finish(): Promise<void> {
-    if (this.#length > 0) await this.#send();
-    while (this.#underWay > 0) await this.#takeBack();
-  }
-
-  async #send(): Promise<void> {
-    const { buffer } = this.#buffer;
-    this.#worker.send({ kind: "chunk", buffer, length: this.#length }, [buffer]);
-    this.#length = 0;
-    this.#underWay++;
-    if (this.#underWay < BUFFERS) this.#buffer = new Uint8Array(BUFFER_BYTES);
-    else this.#buffer = new Uint8Array(await this.#takeBack());
-  }
-
-  async #takeBack(): Promise<ArrayBuffer> {
-    const { buffer } = expectAnswer(await this.#worker.receive(this.#signal), "taken");
-    this.#underWay--;
-    return buffer;
-  }
-}
-
-function expectAnswer<K extends ZtocWorkerAnswer["kind"]>(
-  answer: ZtocWorkerAnswer,
-  kind: K,
-): Extract<ZtocWorkerAnswer, { kind: K }> {
-  if (answer.kind === "failed") throw errorOf(answer.error);
-  if (answer.kind !== kind) throw new Error(`worker answered "${answer.kind}", want "${kind}"`);
-  return answer as Extract<ZtocWorkerAnswer, { kind: K }>; // its kind was just checked
 }

@@ -135,10 +135,22 @@ describe("LayerIngest", () => {
 
   test("keeps nothing that follows the end of the tar, but counts it into the diff ID", async () => {
     const padded = Buffer.concat([tar, Buffer.alloc(200_000), randomBytes(1000)]);
+    const spanSize = padded.length;
     for (const blob of [gzipSync(padded), padded, zstdCompressSync(padded)]) {
-      const { layer, bytes } = await ingest(blob);
+      const { layer, bytes } = await ingest(blob, { spanSize });
       expect(bytes.equals(tar)).toBe(true);
       expect(layer.diffId).toBe(digestOf(padded));
+      expect(layer.uncompressedSize).toBe(tar.length);
+    }
+  });
+
+  test("keeps what follows the end of the tar up to the last span", async () => {
+    const padded = Buffer.concat([tar, randomBytes(400_000)]);
+    for (const blob of [gzipSync(padded), padded]) {
+      const { layer, bytes, cuts } = await ingest(blob);
+      const last = cuts.at(-1) ?? 0;
+      expect(last).toBeGreaterThan(tar.length);
+      expect(bytes.equals(padded.subarray(0, last))).toBe(true);
       expect(layer.uncompressedSize).toBe(tar.length);
     }
   });
