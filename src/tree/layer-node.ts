@@ -47,4 +47,6 @@ export interface LayerTree {
   readonly lowerLinks: readonly LowerLink[];
   /** Names in the tree, whiteouts included. */
   readonly nodeCount: number;
+  /** Entries that it was built of. */
+  readonly entryCount: number;
 }

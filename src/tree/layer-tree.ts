@@ -108,7 +108,12 @@ class LayerTreeBuilder {
         else if (child.kind === "lower-link") lowerLinks.push(child);
       }
     }
-    return { root: this.#root, lowerLinks, nodeCount: this.#nodeCount };
+    return {
+      root: this.#root,
+      lowerLinks,
+      nodeCount: this.#nodeCount,
+      entryCount: this.#entry + 1,
+    };
   }
 
   #whiteout(parent: LayerDirectory, base: ByteName, rawName: ByteName): void {

@@ -19,6 +19,11 @@ import { MergedTree } from "./merged-tree.ts";
  * @throws data-loss for a hard link whose target is in no layer
  */
 export function mergeLayers(layers: readonly LayerTree[]): FileTree {
+  return new MergedTree(mergeToDirectory(layers));
+}
+
+/** What mergeLayers() looks at, as it is merged. @throws data-loss */
+export function mergeToDirectory(layers: readonly LayerTree[]): MergedDirectory {
   const directories = new DirectoryAttributes();
   const root: MergedDirectory = {
     kind: "directory",
@@ -30,7 +35,7 @@ export function mergeLayers(layers: readonly LayerTree[]): FileTree {
     new LayerMerge(index, layer, { root, directories, budget }).apply();
     directories.addLayer(layer);
   }
-  return new MergedTree(root);
+  return root;
 }
 
 interface MergeState {

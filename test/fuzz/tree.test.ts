@@ -10,78 +10,7 @@ import { file, hardlink, layer, toc, type TocEntry } from "../tree/toc-entries.t
 import { fuzz } from "./fuzz.ts";
 import { outcomeOf, acceptedBy } from "./outcome.ts";
 import { peakMemory } from "./peak-memory.ts";
-
-const part = fc.oneof(
-  { weight: 12, arbitrary: fc.constantFrom("a", "b", "c", "d") },
-  { weight: 4, arbitrary: fc.constantFrom("..", ".", "") },
-  {
-    weight: 3,
-    arbitrary: fc.constantFrom(
-      ".wh.a",
-      ".wh.b",
-      ".wh..wh..opq",
-      ".wh..wh.plnk",
-      ".wh.",
-      ".wh...",
-      ".wh..",
-      ".wh..",
-    ),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.constantFrom("n".repeat(255), "n".repeat(256), "x\0y", "\u00fc", "\n"),
-  },
-);
-const hostilePath = fc
-  .record({
-    root: fc.constantFrom("", "", "", "/", "//", "./", "../"),
-    parts: fc.array(part, { maxLength: 6 }),
-    times: fc.oneof(
-      { weight: 30, arbitrary: fc.constant(1) },
-      { weight: 1, arbitrary: fc.constant(700) },
-    ),
-  })
-  .map(({ root, parts, times }) => root + new Array(times).fill(parts.join("/")).join("/"));
-
-const hostileEntry: fc.Arbitrary<TocEntry> = fc.record(
-  {
-    name: fc.oneof(
-      { weight: 9, arbitrary: hostilePath },
-      { weight: 1, arbitrary: fc.uint8Array({ maxLength: 20 }) },
-    ),
-    linkname: hostilePath,
-    type: fc.oneof(
-      {
-        weight: 20,
-        arbitrary: fc.constantFrom("reg", "dir", "dir", "symlink", "symlink", "hardlink"),
-      },
-      { weight: 3, arbitrary: fc.constantFrom("char", "block", "fifo") },
-      { weight: 1, arbitrary: fc.constantFrom("", "other") },
-    ),
-    mode: fc.constantFrom(0o644, 0o755, 0o6755, 0o2755, 0o177777),
-    gid: fc.nat(3),
-    devmajor: fc.constantFrom(0n, 1n, -1n, 2n ** 63n - 1n),
-    modTime: fc.constantFrom("", "2020-09-13T12:26:40Z", "0000-01-01T00:00:00Z"),
-    xattrs: fc.dictionary(
-      fc.constantFrom(
-        "SCHILY.xattr.user.a",
-        "SCHILY.xattr.user.",
-        "SCHILY.xattr.trusted.overlay.opaque",
-        "SCHILY.xattr.trusted.overlay.redirect",
-        "SCHILY.xattr.security.capability",
-        "SCHILY.xattr.user.overlay.whiteout",
-        "comment",
-      ),
-      fc.string({ maxLength: 4 }),
-      { maxKeys: 3 },
-    ),
-  },
-  { requiredKeys: ["name"] },
-);
-const hostileLayers = fc.array(fc.array(hostileEntry, { maxLength: 14 }), {
-  minLength: 1,
-  maxLength: 5,
-});
+import { hostileLayers, hostilePath } from "./tree-samples.ts";
 
 function mergedOf(layers: readonly (readonly TocEntry[])[]): FileTree | undefined {
   const trees = layers.map((entries) => acceptedBy(outcomeOf(() => buildLayerTree(toc(entries)))));
