@@ -1,4 +1,4 @@
-import { dlopen, FFIType, type Library, read } from "bun:ffi";
+import { dlopen, FFIType, type Library, type Pointer, ptr, read } from "bun:ffi";
 
 // The only file that calls into libc. Each function is one system call and returns what the kernel
 // does: a result of 0 or more, or minus the errno. None allocates; buffers are passed as they are,
@@ -28,6 +28,10 @@ const SYMBOLS = {
   sendmsg: { args: ["i32", "ptr", "i32"], returns: I64 },
   recvmsg: { args: ["i32", "ptr", "i32"], returns: I64 },
   syscall: { args: [I64, I64, I64, I64], returns: I64 },
+  epoll_create1: { args: ["i32"], returns: "i32" },
+  epoll_ctl: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
+  epoll_wait: { args: ["i32", "ptr", "i32", "i32"], returns: "i32" },
+  sched_yield: { args: [], returns: "i32" },
 } as const;
 
 function openLibc(): Library<typeof SYMBOLS>["symbols"] {
@@ -188,4 +192,76 @@ export function sysPidfdOpen(pid: number): number {
 /** pidfd_getfd(2): a copy of another process's descriptor. */
 export function sysPidfdGetfd(pidfd: number, targetFd: number): number {
   return result(libc.syscall(SYS_PIDFD_GETFD, pidfd, targetFd, 0));
+}
+
+/**
+ * Where the bytes are, for the calls that take an address: a part of a buffer without a view made
+ * for it. It stays right as long as the array lives; no bounds are checked.
+ */
+export function addressOf(bytes: Uint8Array): number {
+  // With a buffer of its own, the bytes lie outside the collector's heap and never move.
+  return ptr(bytes.buffer) + bytes.byteOffset;
+}
+
+/** read(2) to an address of addressOf(). */
+export function sysReadTo(fd: number, address: number, length: number): number {
+  return result(libc.read(fd, address as Pointer, length));
+}
+
+/** write(2) from an address of addressOf(). */
+export function sysWriteFrom(fd: number, address: number, length: number): number {
+  return result(libc.write(fd, address as Pointer, length));
+}
+
+const EPOLL_CLOEXEC = 0o2000000;
+const EPOLL_CTL_ADD = 1;
+export const EPOLLIN = 1;
+/** Of several threads that wait for one file, only one is woken. */
+export const EPOLLEXCLUSIVE = 0x1000_0000;
+const IS_PACKED = process.arch === "x64";
+/** Of a struct epoll_event, which is packed on x86-64 alone. */
+export const EPOLL_EVENT_BYTES = IS_PACKED ? 12 : 16;
+
+/** epoll_create1(2), close-on-exec. */
+export function sysEpollCreate(): number {
+  return result(libc.epoll_create1(EPOLL_CLOEXEC));
+}
+
+/** epoll_ctl(2) that adds a file; `data` comes back with its events (epollData()). */
+export function sysEpollAdd(
+  epoll: number,
+  fd: number,
+  { events, data }: { readonly events: number; readonly data: number },
+): number {
+  const event = new Uint8Array(EPOLL_EVENT_BYTES);
+  const view = new DataView(event.buffer);
+  view.setUint32(0, events, true);
+  view.setUint32(IS_PACKED ? 4 : 8, data, true);
+  return result(libc.epoll_ctl(epoll, EPOLL_CTL_ADD, fd, event));
+}
+
+/** epoll_wait(2): the number of events, as many as `events` has room for; -1 waits for ever. */
+export function sysEpollWait(epoll: number, events: Uint8Array, timeoutMs: number): number {
+  const room = Math.floor(events.length / EPOLL_EVENT_BYTES);
+  return result(libc.epoll_wait(epoll, events, room, timeoutMs));
+}
+
+/** The `data` of an event that sysEpollWait() wrote. */
+export function epollData(events: DataView, index: number): number {
+  return events.getUint32(index * EPOLL_EVENT_BYTES + (IS_PACKED ? 4 : 8), true);
+}
+
+/** sched_yield(2). */
+export function sysYield(): number {
+  return result(libc.sched_yield());
+}
+
+const F_GETFL = 3;
+const F_SETFL = 4;
+const O_NONBLOCK = 0o4000;
+
+/** fcntl(2): sets O_NONBLOCK, which every descriptor of the same open file then has. */
+export function sysSetNonBlocking(fd: number): number {
+  const flags = result(libc.fcntl(fd, F_GETFL, null));
+  return flags < 0 ? flags : result(libc.fcntl(fd, F_SETFL, BigInt(flags | O_NONBLOCK)));
 }
