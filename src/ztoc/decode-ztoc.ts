@@ -6,6 +6,7 @@ import { FlatbufferReader, type FlatTable } from "./flatbuffer-reader.ts";
 import { GzipZinfo } from "./gzip-zinfo.ts";
 import { TarZinfo } from "./tar-zinfo.ts";
 import { TocOrder } from "./toc-order.ts";
+import { TocRows } from "./toc-rows.ts";
 import { ALGORITHM, COMPRESSION_INFO, TOC, ZTOC } from "./ztoc-schema.ts";
 import type { CompressionAlgorithm, Ztoc } from "./ztoc.ts";
 
@@ -81,11 +82,12 @@ function spanDigestsOf(reader: FlatbufferReader, info: FlatTable): readonly Dige
 function filesOf(reader: FlatbufferReader, toc: FlatTable): readonly FileMetadata[] {
   const vector = reader.vector(toc, TOC.metadata, "files");
   reader.charge(vector.length * ROW_BYTES);
+  const rows = new TocRows(reader);
   const files: DecodedFile[] = [];
   let isSorted = true;
   let last = 0;
   for (let index = 0; index < vector.length; index++) {
-    const file = new DecodedFile(reader, reader.tableOf(vector, index, "file"));
+    const file = new DecodedFile(rows, reader.tableOf(vector, index, "file"));
     const offset = file.uncompressedOffset;
     isSorted &&= offset >= last;
     last = offset;

@@ -20,6 +20,11 @@ export interface RowBytes {
   end: number;
 }
 
+/** A row that lies encoded somewhere and can give all its fields at once, without objects for them. */
+export interface EncodedFile extends FileMetadata {
+  fill(row: FileRow): void;
+}
+
 /** Packs a row: about a hundred bytes for most files. */
 export function writeFileRow(row: ByteWriter, file: FileMetadata): void {
   const type = TYPE_NAMES.indexOf(file.type);
@@ -59,7 +64,9 @@ export function writeFileRow(row: ByteWriter, file: FileMetadata): void {
   }
 }
 
-/** A packed row taken apart in place: text stays where it is, and one FileRow serves for all rows. */
+const TEXTS = ["name", "linkname", "uname", "gname"] as const;
+
+/** A row taken apart in place: text stays where it is, and one FileRow serves for all rows. */
 export class FileRow {
   /** What the ranges below are of. */
   memory: Uint8Array = NOTHING;
@@ -77,6 +84,14 @@ export class FileRow {
   devmajor = 0n;
   devminor = 0n;
   xattrs: readonly XattrRecord[] = [];
+
+  #scratch = NOTHING;
+
+  /** Takes the fields of `file`. Of one that is not encoded the texts are copied. */
+  read(file: FileMetadata): void {
+    if ("fill" in file) (file as EncodedFile).fill(this);
+    else this.#copy(file);
+  }
 
   /** Takes the row at the cursor, which reads `memory`. */
   decode(memory: Uint8Array, cursor: ByteCursor): void {
@@ -104,6 +119,32 @@ export class FileRow {
     locate(cursor, this.gname);
     locate(cursor, this.modTime);
     this.xattrs = (flags & HAS_XATTRS) === 0 ? [] : readXattrs(cursor);
+  }
+
+  #copy(file: FileMetadata): void {
+    const modTime = encoder.encode(file.modTime);
+    const length = TEXTS.reduce((sum, text) => sum + file[text].length, modTime.length);
+    if (this.#scratch.length < length) this.#scratch = new Uint8Array(2 * length);
+    this.memory = this.#scratch;
+    let at = 0;
+    for (const text of TEXTS) at = this.#place(this[text], file[text], at);
+    this.#place(this.modTime, modTime, at);
+    this.type = file.type;
+    this.uncompressedOffset = file.uncompressedOffset;
+    this.uncompressedSize = file.uncompressedSize;
+    this.mode = file.mode;
+    this.uid = file.uid;
+    this.gid = file.gid;
+    this.devmajor = file.devmajor;
+    this.devminor = file.devminor;
+    this.xattrs = file.xattrs;
+  }
+
+  #place(range: RowBytes, bytes: Uint8Array, at: number): number {
+    this.#scratch.set(bytes, at);
+    range.start = at;
+    range.end = at + bytes.length;
+    return range.end;
   }
 
   /** The row as an object of its own; its byte fields are views of the memory. */

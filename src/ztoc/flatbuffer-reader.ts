@@ -43,6 +43,11 @@ export class FlatbufferReader {
     this.#budget = MAX_SHARING * bytes.length;
   }
 
+  /** What is read. */
+  get buffer(): Uint8Array {
+    return this.#bytes;
+  }
+
   root(): FlatTable {
     return this.#tableAt(0, "root");
   }
