@@ -1,0 +1,15 @@
+import type { Digest } from "../oci/digest.ts";
+import { LayerDraft, type LayerParts } from "./layer-draft.ts";
+
+/**
+ * Makes a layer of which no data is there yet, in any thread: LayerCache.openLayer() finds it then.
+ * "exists": it was there already. @throws data-loss when its geometry cannot be used
+ */
+export async function createLayer(
+  cacheRoot: string,
+  digest: Digest,
+  parts: LayerParts,
+): Promise<"created" | "exists"> {
+  await using draft = await LayerDraft.create(cacheRoot, digest);
+  return await draft.commit(parts);
+}

@@ -1,0 +1,150 @@
+import { mkdirSync } from "node:fs";
+import { mkdir, rename, rm } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import type { WaitOptions } from "../async/wait-options.ts";
+import { isKind, SociError } from "../errors.ts";
+import type { Logger } from "../observability/log.ts";
+import { type Digest, hexOf } from "../oci/digest.ts";
+import { isErrno } from "../oci/fs-errors.ts";
+import { ownProcess } from "../oci/process-id.ts";
+import { BackgroundWork } from "./background-work.ts";
+import {
+  cacheRootOf,
+  ingestDirectory,
+  layerDirectory,
+  layerPaths,
+  layersDirectory,
+  treesDirectory,
+} from "./cache-paths.ts";
+import type { CachedLayer } from "./cached-layer.ts";
+import { tryClaimIngest } from "./claim-ingest.ts";
+import { createLayer } from "./create-layer.ts";
+import type { LayerParts } from "./layer-draft.ts";
+import { openLiveDirectory, sweepLiveDirectories } from "./live-directory.ts";
+import { openLayer } from "./open-layer.ts";
+import { sweepIngest } from "./sweep-ingest.ts";
+import { syncLayer } from "./unsynced-mark.ts";
+
+export interface LayerCacheOptions {
+  /** The state root; the cache is the directory "cache" in it. */
+  readonly root: string;
+  /** Most bytes that all layers may take on disk. */
+  readonly capBytes?: number | undefined;
+  readonly log: Logger;
+  /** Where live maps go; by default /dev/shm. */
+  readonly sharedMemory?: string | undefined;
+}
+
+const FLUSH_MS = 5000;
+
+/**
+ * The layers of one state root, shared by all processes that use it. Layers are opened, and stay as
+ * long as somebody has them open. Disposing flushes; layers must have been closed before.
+ */
+export class LayerCache implements AsyncDisposable {
+  /** The cache's own directory. */
+  readonly root: string;
+  readonly #log: Logger;
+  readonly #liveDirectory: string | undefined;
+  readonly #background: BackgroundWork;
+  readonly #open = new Set<CachedLayer>();
+  readonly #timer: ReturnType<typeof setInterval>;
+
+  private constructor({ root, log, sharedMemory }: LayerCacheOptions) {
+    this.root = cacheRootOf(root);
+    this.#log = log;
+    for (const make of [ingestDirectory, layersDirectory, treesDirectory]) {
+      mkdirSync(make(this.root), { recursive: true, mode: 0o700 });
+    }
+    this.#liveDirectory = openLiveDirectory(this.root, sharedMemory);
+    this.#background = new BackgroundWork(log);
+    this.#timer = setInterval(() => this.#flushAll(), FLUSH_MS);
+    this.#timer.unref();
+  }
+
+  static async open(options: LayerCacheOptions): Promise<LayerCache> {
+    const cache = new LayerCache(options);
+    cache.#background.add("sweep", () => cache.#sweep());
+    return cache;
+  }
+
+  /** Opens a layer; undefined when it is not here, or was damaged and had to be taken away. */
+  async openLayer(digest: Digest, { signal }: WaitOptions = {}): Promise<CachedLayer | undefined> {
+    try {
+      const layer = await openLayer({
+        digest,
+        signal,
+        paths: layerPaths(layerDirectory(this.root, digest)),
+        liveDirectory: this.#liveDirectory,
+        log: this.#log,
+        onBacklog: (full) => this.#flushLater(full),
+        onClose: (closed) => this.#open.delete(closed),
+        onUnsynced: (directory) => this.#background.add("sync", () => syncLayer(directory)),
+      });
+      if (layer !== undefined) this.#open.add(layer);
+      return layer;
+    } catch (error) {
+      if (!isKind(error, "data-loss")) throw error;
+      this.#log.warn("layer in the cache is damaged and is removed", {
+        layer: digest,
+        reason: error.message,
+      });
+      await this.removeLayer(digest);
+      return undefined;
+    }
+  }
+
+  /** Makes a layer of which no data is there yet, unless it is here, and opens it. @throws data-loss */
+  async createLayer(
+    digest: Digest,
+    parts: LayerParts,
+    options: WaitOptions = {},
+  ): Promise<CachedLayer> {
+    await createLayer(this.root, digest, parts);
+    const layer = await this.openLayer(digest, options);
+    if (layer !== undefined) return layer;
+    throw new SociError("unavailable", `Cannot open layer ${digest}: it has just been removed`);
+  }
+
+  /** The right to read a layer whole into the cache; undefined: somebody else is at it. */
+  claimIngest(digest: Digest): Disposable | undefined {
+    return tryClaimIngest(this.root, digest);
+  }
+
+  /** Takes a layer away; who has it open keeps it until it is closed. */
+  async removeLayer(digest: Digest): Promise<void> {
+    const aside = join(ingestDirectory(this.root), `${await ownProcess()}.${randomUUID()}`);
+    await mkdir(ingestDirectory(this.root), { recursive: true, mode: 0o700 });
+    try {
+      await rename(layerDirectory(this.root, digest), aside);
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return;
+      throw error;
+    }
+    if (this.#liveDirectory !== undefined) {
+      await rm(join(this.#liveDirectory, hexOf(digest)), { force: true });
+    }
+    await rm(aside, { recursive: true, force: true });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#background[Symbol.asyncDispose]();
+  }
+
+  async #sweep(): Promise<void> {
+    await sweepIngest(this.root);
+    if (this.#liveDirectory !== undefined) sweepLiveDirectories(this.#liveDirectory);
+  }
+
+  #flushAll(): void {
+    for (const layer of this.#open) this.#flushLater(layer);
+  }
+
+  #flushLater(layer: CachedLayer): void {
+    this.#background.add("flush", async () => {
+      if (this.#open.has(layer)) await layer.flush();
+    });
+  }
+}
