@@ -68,8 +68,7 @@ const MAX_TAIL_BYTES = 16 << 20;
  * uncompressed bytes to the sink, span by span, lists what an unpacker would unpack, and makes the
  * diff ID, checkpoints and span digests. The encoding is told by the first bytes, not by the media
  * type. push() and finish() throw `data-loss` for what an unpacker refuses, and `unsupported` when the
- * layer's spans are too many or cannot be used: it can be taken without. The ingest is then good for
- * nothing.
+ * layer has too many spans: it can be taken without. The ingest is then good for nothing.
  */
 export class LayerIngest implements Disposable {
   readonly #options: LayerIngestOptions;
@@ -95,6 +94,11 @@ export class LayerIngest implements Disposable {
     this.#scanner = new TarScanner({ onEntry: (entry) => this.#entries.add(entry) });
   }
 
+  /** Uncompressed bytes so far. */
+  get size(): number {
+    return this.#taken;
+  }
+
   /** Takes the next bytes of the blob; when it is done their memory may be reused. */
   async push(chunk: Uint8Array): Promise<void> {
     this.#compressedSize += chunk.length;
@@ -111,9 +115,6 @@ export class LayerIngest implements Disposable {
     if (this.#decoder === undefined) await this.#begin().push(this.#head);
     const spans = (await this.#decoder?.finish()) ?? undefined;
     this.#scanner.finish();
-    if (spans?.unusable !== undefined) {
-      throw new SociError("unsupported", `Cannot divide layer into spans: ${spans.unusable}`);
-    }
     return {
       encoding: this.#encoding ?? "tar",
       diffId: this.#digester.digest(),
@@ -121,8 +122,11 @@ export class LayerIngest implements Disposable {
       uncompressedSize: this.#scanner.endOffset,
       spanSize: this.#spanSize,
       entries: this.#entries,
-      spans,
-      ztocFault: spans === undefined ? "it cannot be entered at spans" : this.#entries.ztocFault,
+      spans: spans?.unusable === undefined ? spans : undefined,
+      ztocFault:
+        spans === undefined
+          ? "it cannot be entered at spans"
+          : (spans.unusable ?? this.#entries.ztocFault),
     };
   }
 
@@ -203,10 +207,13 @@ export class LayerIngest implements Disposable {
   }
 }
 
+export interface IngestedZtoc {
+  readonly encoded: EncodedZtoc;
+  readonly summary: ZtocSummary;
+}
+
 /** The zTOC of a layer that has been taken in, where it can have one. The list of entries is empty afterwards. */
-export function encodeIngestedZtoc(
-  layer: IngestedLayer,
-): { readonly encoded: EncodedZtoc; readonly summary: ZtocSummary } | undefined {
+export function encodeIngestedZtoc(layer: IngestedLayer): IngestedZtoc | undefined {
   const { spans, entries, compressedSize, uncompressedSize, encoding } = layer;
   if (spans === undefined || layer.ztocFault !== undefined || encoding === "zstd") return undefined;
   const fileCount = entries.files.length;

@@ -12,53 +12,11 @@ import { INDEX_DIGEST_ANNOTATION } from "../../src/soci/annotations.ts";
 import { buildSociIndex } from "../../src/soci/build-soci-index.ts";
 import { encodeSociIndex } from "../../src/soci/soci-index.ts";
 import type { ByteName } from "../../src/tree/byte-name.ts";
-import {
-  type BuiltImage,
-  buildImage,
-  buildIndex,
-  buildTar,
-  imageOf,
-  layerOf,
-} from "../support/image-builder.ts";
+import { buildImage, buildIndex, buildTar, imageOf, layerOf } from "../support/image-builder.ts";
 import { buildZtoc, ztocOf } from "../support/indexed-layer.ts";
-import type { TestRegistry } from "../support/registry.ts";
 import { sampleBytes } from "../support/sample-bytes.ts";
+import { addIndex } from "./add-index.ts";
 import { openPlaced, placeImage } from "./opened-image.ts";
-
-interface IndexOptions {
-  /** Damages a zTOC before it is put there. */
-  readonly change?: (ztoc: Buffer) => Buffer;
-  /** Leaves the zTOCs' blobs away. */
-  readonly withoutBlobs?: boolean;
-  /** Layers to index; all by default. */
-  readonly only?: readonly number[];
-}
-
-/** Puts a SOCI index beside an image, as a referrer. */
-async function addIndex(
-  registry: TestRegistry,
-  image: BuiltImage,
-  { change = (ztoc) => ztoc, withoutBlobs = false, only }: IndexOptions = {},
-): Promise<Uint8Array> {
-  const ztocs = [];
-  for (const [i, layer] of image.layers.entries()) {
-    if (only?.includes(i) === false) continue;
-    const ztoc = change(Buffer.from((await ztocOf(layer.bytes)).bytes));
-    const digest = withoutBlobs ? digestOf(ztoc) : await registry.addBlob("app", ztoc);
-    const { descriptor } = layer;
-    ztocs.push({
-      digest,
-      size: ztoc.length,
-      layer: descriptor,
-      spanSize: 65_536,
-      disableXattrs: false,
-    });
-  }
-  const index = buildSociIndex(ztocs, { version: "v1", imageManifest: image.descriptor });
-  const bytes = encodeSociIndex(index);
-  registry.addManifest("app", { mediaType: OCI_MANIFEST, bytes });
-  return bytes;
-}
 
 const content = sampleBytes(400_000);
 const image = await buildImage({

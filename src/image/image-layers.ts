@@ -1,0 +1,56 @@
+import { createHash } from "node:crypto";
+import { SociError } from "../errors.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import type { Digest } from "../oci/digest.ts";
+import { parseImageConfig } from "../oci/image-config.ts";
+import type { ImageSource, SignalOptions } from "../oci/image-source.ts";
+import { MAX_JSON_BYTES } from "../oci/json-document.ts";
+import type { ImageManifest } from "../oci/manifest.ts";
+
+/** The name of a chain of layers, the lowest first: where its merged tree is kept. */
+export function chainKeyOf(layers: readonly Digest[]): string {
+  return createHash("sha256").update(layers.join("\n")).digest("hex");
+}
+
+/** Each layer of an image once: some images hold a layer twice. */
+export function distinctLayers(layers: readonly Descriptor[]): readonly Descriptor[] {
+  return [...new Map(layers.map((layer) => [layer.digest, layer])).values()];
+}
+
+/** What the layers of a manifest must uncompress to, as its config says. @throws data-loss when that does not fit the manifest */
+export async function readDiffIds(
+  source: ImageSource,
+  { config, layers }: ImageManifest,
+  { signal }: SignalOptions = {},
+): Promise<ReadonlyMap<Digest, Digest>> {
+  const what = `config ${config.digest} of "${source.name}"`;
+  if (config.size > MAX_JSON_BYTES) {
+    throw new SociError(
+      "data-loss",
+      `Cannot read ${what}: it has ${config.size} bytes, want at most ${MAX_JSON_BYTES}`,
+    );
+  }
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of source.blob(config, { signal })) chunks.push(chunk.slice());
+  const { diffIds } = parseImageConfig(Buffer.concat(chunks), what);
+  if (diffIds.length !== layers.length) {
+    throw new SociError(
+      "data-loss",
+      `Cannot use ${what}: it names ${diffIds.length} diff IDs, want one for each of ${layers.length} layers`,
+    );
+  }
+  const byLayer = new Map<Digest, Digest>();
+  for (const [i, { digest }] of layers.entries()) {
+    const diffId = diffIds[i];
+    if (diffId === undefined) continue;
+    const known = byLayer.get(digest) ?? diffId;
+    if (known !== diffId) {
+      throw new SociError(
+        "data-loss",
+        `Cannot use ${what}: layer ${digest} has both diff ID ${known} and ${diffId}`,
+      );
+    }
+    byLayer.set(digest, diffId);
+  }
+  return byLayer;
+}

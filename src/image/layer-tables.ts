@@ -1,0 +1,64 @@
+import { layerDirectory, layerPaths } from "../cache/cache-paths.ts";
+import { createLayer } from "../cache/create-layer.ts";
+import { geometryOf } from "../cache/encode-geometry.ts";
+import { mapTable } from "../cache/table-file.ts";
+import { writeTable } from "../cache/write-table.ts";
+import type { Digest } from "../oci/digest.ts";
+import { decodeEntries } from "../tree/decode-entries.ts";
+import { encodeChainTable } from "../tree/encode-chain-table.ts";
+import { encodeEntries } from "../tree/encode-entries.ts";
+import { encodeLayerTable } from "../tree/encode-layer-table.ts";
+import type { LayerTree } from "../tree/layer-node.ts";
+import { buildLayerTree } from "../tree/layer-tree.ts";
+import { decodeLayerZtoc, isUseless } from "./open-layer.ts";
+import type { TableBuilder, TableLayer } from "./table-builder.ts";
+
+/** A TableBuilder in this thread. */
+export class LayerTables implements TableBuilder {
+  readonly #cacheRoot: string;
+  readonly #trees = new Map<Digest, LayerTree>();
+
+  constructor({ cacheRoot }: { readonly cacheRoot: string }) {
+    this.#cacheRoot = cacheRoot;
+  }
+
+  async addZtoc(
+    { digest, size }: TableLayer,
+    bytes: Uint8Array<ArrayBuffer>,
+  ): Promise<string | undefined> {
+    try {
+      const ztoc = decodeLayerZtoc({ size }, bytes);
+      const tree = buildLayerTree(ztoc.files, { name: digest });
+      await createLayer(this.#cacheRoot, digest, {
+        geometry: geometryOf(ztoc),
+        entries: encodeEntries(ztoc.files),
+        inodes: encodeLayerTable(tree),
+      });
+      this.#trees.set(digest, tree);
+      return undefined;
+    } catch (error) {
+      if (isUseless(error)) return error.message;
+      throw error;
+    }
+  }
+
+  async addCached(digest: Digest): Promise<void> {
+    if (this.#trees.has(digest)) return;
+    const { entries } = layerPaths(layerDirectory(this.#cacheRoot, digest));
+    const { files } = decodeEntries(mapTable(entries));
+    this.#trees.set(digest, buildLayerTree(files, { name: digest }));
+  }
+
+  async merge(layers: readonly Digest[], path: string): Promise<void> {
+    const chain = layers.map((digest) => {
+      const tree = this.#trees.get(digest);
+      if (tree === undefined) throw new Error(`layer ${digest} has not been added`);
+      return { digest, tree };
+    });
+    await writeTable(path, encodeChainTable(chain), { cacheRoot: this.#cacheRoot });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#trees.clear();
+  }
+}

@@ -1,0 +1,27 @@
+import type { WaitOptions } from "../async/wait-options.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import type { Digest } from "../oci/digest.ts";
+
+/** A layer as far as its zTOC must fit it. */
+export type TableLayer = Pick<Descriptor, "digest" | "size">;
+
+/**
+ * Makes the flat tables of one image's layers and of their chain, and puts them into the cache. In
+ * this thread or in another: callers cannot tell. What layers have come to is kept until the chain
+ * has been merged, so that nothing is decoded twice.
+ */
+export interface TableBuilder extends AsyncDisposable {
+  /**
+   * Puts a layer into the cache, none of its data present. Takes `ztoc` over: its memory may be gone
+   * afterwards. Returns why the layer cannot be read by this zTOC, or undefined when it can.
+   */
+  addZtoc(
+    layer: TableLayer,
+    ztoc: Uint8Array<ArrayBuffer>,
+    options?: WaitOptions,
+  ): Promise<string | undefined>;
+  /** Takes a layer that is in the cache. @throws not-found, and data-loss when its files are damaged */
+  addCached(layer: Digest, options?: WaitOptions): Promise<void>;
+  /** Writes the table of the chain of these layers, the lowest first, all of them added before. @throws data-loss */
+  merge(layers: readonly Digest[], path: string, options?: WaitOptions): Promise<void>;
+}
