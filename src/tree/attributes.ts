@@ -1,6 +1,7 @@
-import type { FileMetadata } from "../ztoc/file-metadata.ts";
+import type { XattrRecord } from "../ztoc/file-metadata.ts";
+import type { FileRow } from "../ztoc/file-row.ts";
 import { type ByteName, byteNameOf } from "./byte-name.ts";
-import { EPOCH, type ModTime, parseModTime } from "./mod-time.ts";
+import { EPOCH, type ModTime, ModTimeReader } from "./mod-time.ts";
 
 export const SETGID = 0o2000;
 
@@ -46,35 +47,50 @@ export const DEFAULT_DIRECTORY: Attributes = {
   xattrs: [],
 };
 
-/** Attributes of a node of type `type` as an unpacker would set them from a TOC entry. @throws data-loss */
-export function attributesOf(file: FileMetadata, type: NodeType): Attributes {
-  const target = type === "symlink" ? byteNameOf(file.linkname) : ("" as ByteName);
-  const isDevice = type === "char" || type === "block";
-  return {
-    type,
-    mode: type === "symlink" ? 0o777 : Number(BigInt.asUintN(12, file.mode)),
-    uid: file.uid,
-    gid: file.gid,
-    mtime: parseModTime(file.modTime),
-    size: type === "reg" ? file.uncompressedSize : target.length,
-    target,
-    devmajor: isDevice ? Number(BigInt.asUintN(32, file.devmajor)) : 0,
-    devminor: isDevice ? Number(BigInt.asUintN(32, file.devminor)) : 0,
-    xattrs: xattrsOf(file, type),
-  };
+/** Makes attributes of rows as an unpacker would set them from entries of a TOC. */
+export class AttributesReader {
+  readonly #modTimes = new ModTimeReader();
+
+  /** Of a node of type `type`. @throws data-loss */
+  read(row: FileRow, type: NodeType): Attributes {
+    const isSymlink = type === "symlink";
+    const isDevice = type === "char" || type === "block";
+    const { memory, modTime, linkname } = row;
+    const target = isSymlink
+      ? byteNameOf(memory.subarray(linkname.start, linkname.end))
+      : ("" as ByteName);
+    return {
+      type,
+      mode: isSymlink ? 0o777 : permissionsOf(row.mode),
+      uid: row.uid,
+      gid: row.gid,
+      mtime: this.#modTimes.read(memory, modTime.start, modTime.end),
+      size: type === "reg" ? row.uncompressedSize : target.length,
+      target,
+      devmajor: isDevice ? Number(BigInt.asUintN(32, row.devmajor)) : 0,
+      devminor: isDevice ? Number(BigInt.asUintN(32, row.devminor)) : 0,
+      xattrs: row.xattrs.length === 0 ? NO_XATTRS : xattrsOf(row.xattrs, type),
+    };
+  }
+
+  /** `attributes` with what an entry says again of the same node: its xattrs are added to those there. @throws data-loss */
+  readAgain(attributes: Attributes, row: FileRow): Attributes {
+    const again = this.read(row, attributes.type);
+    return {
+      ...attributes,
+      mode: again.mode,
+      uid: again.uid,
+      gid: again.gid,
+      mtime: again.mtime,
+      xattrs: mergeXattrs(attributes.xattrs, again.xattrs),
+    };
+  }
 }
 
-/** `attributes` with what an entry says again of the same node: its xattrs are added to those there. */
-export function withAttributesOf(attributes: Attributes, file: FileMetadata): Attributes {
-  const again = attributesOf(file, attributes.type);
-  return {
-    ...attributes,
-    mode: again.mode,
-    uid: again.uid,
-    gid: again.gid,
-    mtime: again.mtime,
-    xattrs: mergeXattrs(attributes.xattrs, again.xattrs),
-  };
+const NO_XATTRS: readonly Xattr[] = [];
+
+function permissionsOf(mode: number | bigint): number {
+  return typeof mode === "number" ? mode & 0o7777 : Number(BigInt.asUintN(12, mode));
 }
 
 /** Both lists as one; `over` wins where both have a name. */
@@ -92,10 +108,9 @@ const PAX_PREFIX = "SCHILY.xattr.";
 // marks), is left out by containerd with a warning.
 const SYSTEM_XATTRS = new Set(["system.posix_acl_access", "system.posix_acl_default"]);
 
-function xattrsOf(file: FileMetadata, type: NodeType): readonly Xattr[] {
-  if (file.xattrs.length === 0) return [];
+function xattrsOf(records: readonly XattrRecord[], type: NodeType): readonly Xattr[] {
   const byName = new Map<ByteName, Xattr>();
-  for (const { key, value } of file.xattrs) {
+  for (const { key, value } of records) {
     const record = byteNameOf(key);
     if (!record.startsWith(PAX_PREFIX)) continue;
     const name = record.slice(PAX_PREFIX.length) as ByteName;

@@ -18,6 +18,13 @@ export class ByteHeap {
     this.#length += bytes.length;
   }
 
+  /** Appends bytes [start, end) of `source`. */
+  appendRange(source: Buffer, start: number, end: number): void {
+    this.#reserve(end - start);
+    source.copy(this.#bytes, this.#length, start, end);
+    this.#length += end - start;
+  }
+
   /** Appends text of which each character is a byte. */
   appendLatin1(text: string): void {
     if (text === "") return;

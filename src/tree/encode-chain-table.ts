@@ -2,9 +2,9 @@ import { SociError } from "../errors.ts";
 import type { ByteName } from "./byte-name.ts";
 import { CHAIN_TABLE, CHILD, DIRECTORY, MAX_LAYERS, packKind } from "./chain-table-format.ts";
 import { encodeTable } from "./flat-table.ts";
-import type { LayerTree } from "./layer-node.ts";
+import type { LayerInode, LayerTree } from "./layer-node.ts";
 import { mergeToDirectory } from "./merge-layers.ts";
-import type { MergedDirectory } from "./merged-node.ts";
+import type { MergedDirectory, MergedNode } from "./merged-node.ts";
 import { S_IFDIR, TYPE_BITS } from "./node-attributes.ts";
 import { putI64 } from "./u64.ts";
 import { XattrTableWriter } from "./xattr-table.ts";
@@ -72,33 +72,48 @@ class ChainTableEncoder {
     ]);
   }
 
-  #addChildren({ children }: MergedDirectory, parent: number): void {
-    const names: ByteName[] = [...children.keys()].sort();
+  #addChildren(directory: MergedDirectory, parent: number): void {
+    const { whole } = directory;
+    if (whole === undefined) {
+      const names = [...directory.children.keys()].sort();
+      this.#reserve(names.length);
+      for (const name of names) this.#addMerged(name, directory.children.get(name), parent);
+      return;
+    }
+    // One layer's alone: as it is there, without an object for each of its files.
+    const { children } = whole.directory;
+    const names = [...children.keys()].sort();
     this.#reserve(names.length);
-    const words = this.#children;
-    let at = this.#childCount * CHILD.words;
     for (const name of names) {
       const child = children.get(name);
-      if (child === undefined) continue;
-      words[at + CHILD.nameStart] = this.#nameBytes;
-      if (child.kind === "directory") {
-        words[at + CHILD.kind] = packKind(S_IFDIR, 0, name.length);
-        words[at + CHILD.index] = this.#directories.length;
-        this.#directories.push(child);
-        this.#parents.push(parent);
-      } else {
-        words[at + CHILD.kind] = packKind(
-          TYPE_BITS[child.attributes.type],
-          child.layer,
-          name.length,
-        );
-        words[at + CHILD.index] = child.inode.entry;
-      }
-      this.#nameBytes += name.length;
-      at += CHILD.words;
+      if (child?.kind === "inode") this.#addInode(name, child, whole.layer.index);
+      else if (child !== undefined) this.#addMerged(name, whole.layer.merged(child), parent);
     }
-    this.#names.push(names.join(""));
-    this.#childCount += names.length;
+  }
+
+  #addMerged(name: ByteName, child: MergedNode | undefined, parent: number): void {
+    if (child?.kind === "inode") {
+      this.#addInode(name, child.inode, child.layer);
+    } else if (child !== undefined) {
+      this.#addName(name, S_IFDIR, 0, this.#directories.length);
+      this.#directories.push(child);
+      this.#parents.push(parent);
+    }
+  }
+
+  #addInode(name: ByteName, { attributes, entry }: LayerInode, layer: number): void {
+    this.#addName(name, TYPE_BITS[attributes.type], layer, entry);
+  }
+
+  #addName(name: ByteName, type: number, layer: number, index: number): void {
+    const words = this.#children;
+    const at = this.#childCount * CHILD.words;
+    words[at + CHILD.nameStart] = this.#nameBytes;
+    words[at + CHILD.kind] = packKind(type, layer, name.length);
+    words[at + CHILD.index] = index;
+    this.#names.push(name);
+    this.#nameBytes += name.length;
+    this.#childCount++;
   }
 
   #reserve(count: number): void {

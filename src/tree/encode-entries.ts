@@ -1,4 +1,5 @@
 import { FILE_TYPES, type FileMetadata } from "../ztoc/file-metadata.ts";
+import { FileRow, type RowBytes } from "../ztoc/file-row.ts";
 import { ByteHeap } from "./byte-heap.ts";
 import {
   ENTRIES,
@@ -16,6 +17,7 @@ import { WordList } from "./word-list.ts";
 
 const TYPE_NAMES: readonly string[] = FILE_TYPES;
 
+const EMPTY = new Uint8Array(0);
 const encoder = new TextEncoder();
 
 /**
@@ -32,29 +34,39 @@ export function encodeEntries(
 }
 
 class EntriesEncoder {
+  readonly #row = new FileRow();
   readonly #rows = new WordList(1024 * ROW.words);
   readonly #rare = new WordList();
   readonly #xattrs = new WordList();
   readonly #text = new ByteHeap(65_536);
+  #memory: Uint8Array = EMPTY;
+  #source: Buffer = Buffer.from(EMPTY);
 
   add(file: FileMetadata): void {
-    const type = TYPE_NAMES.indexOf(file.type);
-    const rare = this.#addRare(file, type < 0);
+    const row = this.#row;
+    row.read(file);
+    if (row.memory !== this.#memory) {
+      this.#memory = row.memory;
+      this.#source = Buffer.from(row.memory.buffer, row.memory.byteOffset, row.memory.length);
+    }
+    const type = TYPE_NAMES.indexOf(row.type);
+    const rare = this.#addRare(row, type < 0);
     const at = this.#rows.extend(ROW.words);
     const { words } = this.#rows;
     words[at + ROW.type] = type < 0 ? OTHER_TYPE : type;
     words[at + ROW.text] = this.#text.length;
-    words[at + ROW.nameLength] = this.#addText(file.name);
-    words[at + ROW.linknameLength] = this.#addText(file.linkname);
-    words[at + ROW.unameLength] = this.#addText(file.uname);
-    words[at + ROW.gnameLength] = this.#addText(file.gname);
-    words[at + ROW.modTimeLength] = this.#addText(encoder.encode(file.modTime));
+    words[at + ROW.nameLength] = this.#addText(row.name);
+    words[at + ROW.linknameLength] = this.#addText(row.linkname);
+    words[at + ROW.unameLength] = this.#addText(row.uname);
+    words[at + ROW.gnameLength] = this.#addText(row.gname);
+    words[at + ROW.modTimeLength] = this.#addText(row.modTime);
     words[at + ROW.rare] = rare;
-    putBigInt(words, at + ROW.mode, file.mode);
-    words[at + ROW.uid] = file.uid;
-    words[at + ROW.gid] = file.gid;
-    putI64(words, at + ROW.size, file.uncompressedSize);
-    putI64(words, at + ROW.offset, file.uncompressedOffset);
+    if (typeof row.mode === "number") words[at + ROW.mode] = row.mode;
+    else putBigInt(words, at + ROW.mode, row.mode);
+    words[at + ROW.uid] = row.uid;
+    words[at + ROW.gid] = row.gid;
+    putI64(words, at + ROW.size, row.uncompressedSize);
+    putI64(words, at + ROW.offset, row.uncompressedOffset);
   }
 
   finish(sparse: ReadonlyMap<number, readonly Extent[]>): Uint8Array {
@@ -81,26 +93,31 @@ class EntriesEncoder {
     ]);
   }
 
-  #addRare({ type, devmajor, devminor, xattrs }: FileMetadata, isOther: boolean): number {
+  #addRare({ type, devmajor, devminor, xattrs }: FileRow, isOther: boolean): number {
     if (!isOther && devmajor === 0n && devminor === 0n && xattrs.length === 0) return 0;
     const at = this.#rare.extend(RARE.words);
     const { words } = this.#rare;
     putBigInt(words, at + RARE.devmajor, devmajor);
     putBigInt(words, at + RARE.devminor, devminor);
     words[at + RARE.typeStart] = this.#text.length;
-    words[at + RARE.typeLength] = isOther ? this.#addText(encoder.encode(type)) : 0;
+    words[at + RARE.typeLength] = isOther ? this.#addBytes(encoder.encode(type)) : 0;
     words[at + RARE.firstXattr] = this.#xattrs.length / XATTR.words;
     words[at + RARE.xattrCount] = xattrs.length;
     for (const { key, value } of xattrs) {
       const xattr = this.#xattrs.extend(XATTR.words);
       this.#xattrs.words[xattr + XATTR.start] = this.#text.length;
-      this.#xattrs.words[xattr + XATTR.keyLength] = this.#addText(key);
-      this.#xattrs.words[xattr + XATTR.valueLength] = this.#addText(value);
+      this.#xattrs.words[xattr + XATTR.keyLength] = this.#addBytes(key);
+      this.#xattrs.words[xattr + XATTR.valueLength] = this.#addBytes(value);
     }
     return this.#rare.length / RARE.words;
   }
 
-  #addText(bytes: Uint8Array): number {
+  #addText({ start, end }: RowBytes): number {
+    this.#text.appendRange(this.#source, start, end);
+    return end - start;
+  }
+
+  #addBytes(bytes: Uint8Array): number {
     this.#text.append(bytes);
     return bytes.length;
   }

@@ -1,7 +1,7 @@
 import type { Attributes } from "./attributes.ts";
 import type { Extent } from "./extent.ts";
 import { encodeTable } from "./flat-table.ts";
-import type { LayerDirectory, LayerInode, LayerTree } from "./layer-node.ts";
+import type { LayerInode, LayerTree } from "./layer-node.ts";
 import { EXTENT, INODE, LAYER_TABLE, SPARSE } from "./layer-table-format.ts";
 import { encodeDevice, TYPE_BITS } from "./node-attributes.ts";
 import { putI64 } from "./u64.ts";
@@ -17,7 +17,7 @@ export function encodeLayerTable(
   tree: LayerTree,
   { sparse = new Map() }: LayerTableOptions = {},
 ): Uint8Array {
-  return new LayerTableEncoder(tree.entryCount, sparse).encode(tree.root);
+  return new LayerTableEncoder(tree.entryCount, sparse).encode(tree.inodes);
 }
 
 class LayerTableEncoder {
@@ -35,13 +35,9 @@ class LayerTableEncoder {
     this.#sparseByEntry = sparse;
   }
 
-  encode(root: LayerDirectory): Uint8Array {
-    const directories = [root];
-    for (let next = directories.pop(); next !== undefined; next = directories.pop()) {
-      for (const child of next.children.values()) {
-        if (child.kind === "directory") directories.push(child);
-        else if (child.kind === "inode") this.#put(child);
-      }
+  encode(inodes: readonly LayerInode[]): Uint8Array {
+    for (const inode of inodes) {
+      if (inode.links > 0) this.#put(inode);
     }
     return encodeTable(LAYER_TABLE, [
       this.#inodes,
@@ -55,8 +51,6 @@ class LayerTableEncoder {
   #put(inode: LayerInode): void {
     const words = this.#inodes;
     const at = inode.entry * INODE.words;
-    // Another name of it came first.
-    if (words[at + INODE.mode] !== 0) return;
     const { attributes } = inode;
     words[at + INODE.mode] = TYPE_BITS[attributes.type] | attributes.mode;
     words[at + INODE.nlink] = inode.links;

@@ -1,4 +1,5 @@
-import { FILE_TYPES, type FileMetadata, type XattrRecord } from "../ztoc/file-metadata.ts";
+import { FILE_TYPES, type XattrRecord } from "../ztoc/file-metadata.ts";
+import type { EncodedFile, FileRow, RowBytes } from "../ztoc/file-row.ts";
 import { RARE, ROW, XATTR } from "./entries-format.ts";
 import { getI64, getU64 } from "./u64.ts";
 
@@ -12,14 +13,37 @@ export interface EntrySections {
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
+const NO_XATTRS: readonly XattrRecord[] = [];
+
 /** A row of decoded entries that reads its fields when asked for. */
-export class EntryFile implements FileMetadata {
+export class EntryFile implements EncodedFile {
   readonly #parts: EntrySections;
   readonly #at: number;
 
   constructor(parts: EntrySections, at: number) {
     this.#parts = parts;
     this.#at = at;
+  }
+
+  fill(row: FileRow): void {
+    const { rows, text } = this.#parts;
+    const at = this.#at;
+    row.memory = text;
+    let end = rows[at + ROW.text] ?? 0;
+    end = locate(row.name, end, rows[at + ROW.nameLength] ?? 0);
+    end = locate(row.linkname, end, rows[at + ROW.linknameLength] ?? 0);
+    end = locate(row.uname, end, rows[at + ROW.unameLength] ?? 0);
+    end = locate(row.gname, end, rows[at + ROW.gnameLength] ?? 0);
+    locate(row.modTime, end, rows[at + ROW.modTimeLength] ?? 0);
+    row.type = this.type;
+    row.uncompressedOffset = this.uncompressedOffset;
+    row.uncompressedSize = this.uncompressedSize;
+    row.mode = rows[at + ROW.mode + 1] === 0 ? (rows[at + ROW.mode] ?? 0) : this.mode;
+    row.uid = rows[at + ROW.uid] ?? 0;
+    row.gid = rows[at + ROW.gid] ?? 0;
+    row.devmajor = this.devmajor;
+    row.devminor = this.devminor;
+    row.xattrs = this.xattrs;
   }
 
   get type(): string {
@@ -81,6 +105,7 @@ export class EntryFile implements FileMetadata {
   }
 
   get xattrs(): readonly XattrRecord[] {
+    if (this.#word(ROW.rare) === 0) return NO_XATTRS;
     const { xattrs, text } = this.#parts;
     const first = this.#rareWord(RARE.firstXattr);
     return Array.from({ length: this.#rareWord(RARE.xattrCount) }, (_, index) => {
@@ -118,6 +143,12 @@ export class EntryFile implements FileMetadata {
     }
     return text.subarray(start, start + (rows[this.#at + field] ?? 0));
   }
+}
+
+function locate(range: RowBytes, start: number, length: number): number {
+  range.start = start;
+  range.end = start + length;
+  return range.end;
 }
 
 function bigIntAt(words: Uint32Array, at: number): bigint {

@@ -44,7 +44,11 @@ export interface LowerLink {
 /** The tree that one layer unpacks to, alone. Not changed once built: many images may share it. */
 export interface LayerTree {
   readonly root: LayerDirectory;
+  /** What its entries made that is no directory, in the order of the entries; some may have no name left. */
+  readonly inodes: readonly LayerInode[];
   readonly lowerLinks: readonly LowerLink[];
+  /** Whether some directory other than the root may have come as a parent. */
+  readonly hasImplied: boolean;
   /** Names in the tree, whiteouts included. */
   readonly nodeCount: number;
   /** Entries that it was built of. */

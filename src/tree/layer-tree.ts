@@ -1,14 +1,10 @@
 import { SociError } from "../errors.ts";
 import type { FileMetadata } from "../ztoc/file-metadata.ts";
-import {
-  type Attributes,
-  attributesOf,
-  type NodeType,
-  SETGID,
-  withAttributesOf,
-} from "./attributes.ts";
-import { type ByteName, byteNameOf, cleanPath, joinNames, quoteName } from "./byte-name.ts";
-import type { LayerDirectory, LayerNode, LayerTree, LowerLink } from "./layer-node.ts";
+import { FileRow, type RowBytes } from "../ztoc/file-row.ts";
+import { type Attributes, AttributesReader, type NodeType, SETGID } from "./attributes.ts";
+import { type ByteName, cleanPath, quoteName } from "./byte-name.ts";
+import type { LayerDirectory, LayerInode, LayerNode, LayerTree, LowerLink } from "./layer-node.ts";
+import { encodeDevice } from "./node-attributes.ts";
 import { followSymlinks, MAX_NAME_BYTES, MAX_PATH_BYTES, nodeAt } from "./layer-path.ts";
 
 export interface LayerTreeOptions {
@@ -38,6 +34,10 @@ const MAX_FOLLOWED = 50_000_000;
 // Joining one takes as long as some steps of a path.
 const XATTR_COST = 4;
 
+const MAX_KNOWN = 65_536;
+
+const EMPTY = new Uint8Array(0);
+
 // An entry's name of 4 KiB implies two thousand directories, which take two megabytes. Entries of a
 // real layer have few parents that no entry describes.
 const FREE_IMPLIED = 65_536;
@@ -60,16 +60,41 @@ export function buildLayerTree(
   return builder.finish();
 }
 
+/** A directory as entries spell it, with a `/` at the end. */
+interface KnownDirectory {
+  readonly prefix: string;
+  readonly directory: LayerDirectory;
+  /** Of its cleaned path, with a `/` at the end. */
+  readonly pathBytes: number;
+}
+
+/** Where an entry goes. */
+interface Place {
+  readonly parent: LayerDirectory;
+  readonly base: ByteName;
+  /** Of the parent's cleaned path, with a `/` at the end; of the root 0. */
+  readonly pathBytes: number;
+}
+
 class LayerTreeBuilder {
   readonly #name: string;
   readonly #maxNodes: number;
   readonly #root: LayerDirectory = newDirectory(true);
   readonly #budget = { left: MAX_FOLLOWED };
+  readonly #row = new FileRow();
+  readonly #attributes = new AttributesReader();
+  readonly #inodes: LayerInode[] = [];
   #nodeCount = 0;
   #implied = 0;
+  #hasLowerLinks = false;
   #entry = -1;
-  // Most entries follow one of the same directory; forgotten whenever a path may have come to mean another node.
-  #lastParent: { readonly path: string; readonly directory: LayerDirectory } | undefined;
+  // Whose bytes texts are made of: nearly always the same.
+  #memory: Uint8Array = EMPTY;
+  #text: Buffer = Buffer.from(EMPTY);
+  // Most entries follow one of the same directory. Forgotten whenever a path may have come to mean
+  // another node: what makes new names cannot, for all names of a known path exist.
+  readonly #known = new Map<string, KnownDirectory>();
+  #last: KnownDirectory | undefined;
 
   constructor({ name = "layer", maxNodes = 4_194_304 }: LayerTreeOptions) {
     this.#name = name;
@@ -78,28 +103,39 @@ class LayerTreeBuilder {
 
   add(file: FileMetadata): void {
     this.#entry++;
-    const rawName = byteNameOf(file.name);
-    const path = cleanPath(rawName);
-    const base = path.at(-1);
-    this.#checkPath(rawName, path);
-    if (base === undefined) {
-      if (file.type === "dir") this.#describe(this.#root, file);
+    const row = this.#row;
+    row.read(file);
+    const rawName = this.#textOf(row.name);
+    const place = this.#knownPlace(rawName) ?? this.#place(rawName);
+    if (place === undefined) {
+      if (row.type === "dir") this.#describe(this.#root, row);
       return;
     }
-    const parent = this.#parentOf(path, rawName);
+    const { parent, base } = place;
     if (base.startsWith(WHITEOUT_PREFIX)) {
       this.#whiteout(parent, base, rawName);
-    } else if (file.type === "dir") {
-      this.#addDirectory(parent, base, file);
-    } else if (file.type === "hardlink") {
-      this.#addLink(parent, base, file, rawName);
+    } else if (row.type === "dir") {
+      this.#addDirectory(place, row, rawName);
+    } else if (row.type === "hardlink") {
+      this.#addLink(place, row, rawName);
     } else {
-      this.#addInode(parent, base, file, rawName);
+      this.#addInode(place, row, rawName);
     }
   }
 
   finish(): LayerTree {
-    // Collected at the end: later entries may have replaced a link, or a directory that held it.
+    return {
+      root: this.#root,
+      inodes: this.#inodes,
+      lowerLinks: this.#hasLowerLinks ? this.#findLowerLinks() : [],
+      hasImplied: this.#implied > 0,
+      nodeCount: this.#nodeCount,
+      entryCount: this.#entry + 1,
+    };
+  }
+
+  /** Collected at the end: later entries may have replaced a link, or a directory that held it. */
+  #findLowerLinks(): LowerLink[] {
     const lowerLinks: LowerLink[] = [];
     const directories = [this.#root];
     for (let next = directories.pop(); next !== undefined; next = directories.pop()) {
@@ -108,12 +144,58 @@ class LayerTreeBuilder {
         else if (child.kind === "lower-link") lowerLinks.push(child);
       }
     }
-    return {
-      root: this.#root,
-      lowerLinks,
-      nodeCount: this.#nodeCount,
-      entryCount: this.#entry + 1,
-    };
+    return lowerLinks;
+  }
+
+  #textOf({ start, end }: RowBytes): ByteName {
+    const { memory } = this.#row;
+    if (memory !== this.#memory) {
+      this.#memory = memory;
+      this.#text = Buffer.from(memory.buffer, memory.byteOffset, memory.length);
+    }
+    return this.#text.toString("latin1", start, end) as ByteName;
+  }
+
+  /** The place of a path whose directory has been met as it is spelt here; `undefined`: #place() it. */
+  #knownPlace(path: ByteName): Place | undefined {
+    const end = endOfBase(path);
+    const baseStart = path.lastIndexOf("/", end - 1) + 1;
+    const known = this.#knownDirectory(path, baseStart);
+    if (known === undefined) return undefined;
+    const base = path.slice(baseStart, end) as ByteName;
+    const { directory: parent, pathBytes } = known;
+    const isPlain = isPlainName(base) && pathBytes + base.length <= MAX_PATH_BYTES;
+    return isPlain ? { parent, base, pathBytes } : undefined;
+  }
+
+  #knownDirectory(path: string, prefixLength: number): KnownDirectory | undefined {
+    const last = this.#last;
+    if (last?.prefix.length === prefixLength && path.startsWith(last.prefix)) return last;
+    const known = this.#known.get(path.slice(0, prefixLength));
+    if (known !== undefined) this.#last = known;
+    return known;
+  }
+
+  /** The place of any path; `undefined` for the root. */
+  #place(rawName: ByteName): Place | undefined {
+    const path = cleanPath(rawName);
+    this.#checkPath(rawName, path);
+    const base = path.at(-1);
+    if (base === undefined) return undefined;
+    const parent = this.#parentOf(path, rawName);
+    const pathBytes = path.reduce((sum, part) => sum + part.length + 1, -base.length - 1);
+    if (isSpeltOut(rawName, base)) {
+      const prefix = rawName.slice(0, endOfBase(rawName) - base.length);
+      this.#remember({ prefix, directory: parent, pathBytes });
+    }
+    return { parent, base, pathBytes };
+  }
+
+  #remember(known: KnownDirectory): void {
+    // A hostile layer spells one directory in many ways.
+    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
+    this.#known.set(known.prefix, known);
+    this.#last = known;
   }
 
   #whiteout(parent: LayerDirectory, base: ByteName, rawName: ByteName): void {
@@ -130,82 +212,88 @@ class LayerTreeBuilder {
     if (!parent.children.has(hidden)) this.#put(parent, hidden, { kind: "whiteout" });
   }
 
-  #addDirectory(parent: LayerDirectory, base: ByteName, file: FileMetadata): void {
-    const existing = parent.children.get(base);
-    if (existing?.kind === "directory") {
-      this.#describe(existing, file);
-      return;
+  #addDirectory({ parent, base, pathBytes }: Place, row: FileRow, rawName: ByteName): void {
+    let directory = parent.children.get(base);
+    if (directory?.kind === "directory") {
+      this.#describe(directory, row);
+    } else {
+      directory = newDirectory(false);
+      directory.attributes = this.#attributes.read(row, "dir");
+      this.#put(parent, base, directory);
     }
-    const directory = newDirectory(false);
-    directory.attributes = attributesOf(file, "dir");
-    this.#put(parent, base, directory);
+    if (!isSpeltOut(rawName, base)) return;
+    const prefix = rawName.endsWith("/") ? rawName : `${rawName}/`;
+    this.#remember({ prefix, directory, pathBytes: pathBytes + base.length + 1 });
   }
 
-  #describe(directory: LayerDirectory, file: FileMetadata): void {
+  #describe(directory: LayerDirectory, row: FileRow): void {
     this.#chargeXattrs(directory.attributes);
     directory.attributes =
       directory.attributes === undefined
-        ? attributesOf(file, "dir")
-        : withAttributesOf(directory.attributes, file);
+        ? this.#attributes.read(row, "dir")
+        : this.#attributes.readAgain(directory.attributes, row);
   }
 
-  #addInode(parent: LayerDirectory, base: ByteName, file: FileMetadata, rawName: ByteName): void {
-    const type = NODE_TYPES.get(file.type);
+  #addInode({ parent, base }: Place, row: FileRow, rawName: ByteName): void {
+    const type = NODE_TYPES.get(row.type);
     if (type === undefined) {
-      const shown = JSON.stringify(file.type.slice(0, 32));
+      const shown = JSON.stringify(row.type.slice(0, 32));
       throw this.#refuse(rawName, `its type is ${shown}, want one of ${[...NODE_TYPES.keys()]}`);
     }
-    const attributes = attributesOf(file, type);
+    const attributes = this.#attributes.read(row, type);
     if (type === "symlink") this.#checkTarget(attributes.target, rawName);
     // overlayfs' own form of a whiteout: unpacked as such, it hides what lies below and itself.
     // https://docs.kernel.org/filesystems/overlayfs.html#whiteouts-and-opaque-directories
-    if (type === "char" && attributes.devmajor === 0 && attributes.devminor === 0) {
+    if (type === "char" && encodeDevice(attributes.devmajor, attributes.devminor) === 0) {
       this.#put(parent, base, { kind: "whiteout" });
       return;
     }
-    this.#put(parent, base, {
+    const inode: LayerInode = {
       kind: "inode",
       entry: this.#entry,
       attributes,
-      uncompressedOffset: file.uncompressedOffset,
+      uncompressedOffset: row.uncompressedOffset,
       links: 1,
-    });
+    };
+    this.#put(parent, base, inode);
+    this.#inodes.push(inode);
   }
 
-  #addLink(parent: LayerDirectory, base: ByteName, file: FileMetadata, rawName: ByteName): void {
-    const target = cleanPath(byteNameOf(file.linkname));
-    const targetBase = target.at(-1);
-    if (targetBase === undefined) throw this.#refuse(rawName, "it is a hard link to the root");
+  #addLink({ parent, base }: Place, row: FileRow, rawName: ByteName): void {
+    const rawTarget = this.#textOf(row.linkname);
     // Unpacking removes what has the name before it links, so a link to its own name finds nothing here.
     this.#remove(parent, base);
-    const directory = followSymlinks(this.#root, target.slice(0, -1), this.#budget);
-    const found = nodeAt(this.#root, [...directory, targetBase]);
-    if (found?.kind === "directory") {
-      throw this.#refuse(
-        rawName,
-        `it is a hard link to ${quoteName(joinNames(target))}, a directory`,
-      );
+    const place = this.#knownPlace(rawTarget);
+    const found = place?.parent.children.get(place.base) ?? this.#findTarget(rawTarget, rawName);
+    if (found.kind === "directory") {
+      throw this.#refuse(rawName, `it is a hard link to ${quoteName(rawTarget)}, a directory`);
     }
-    if (found?.kind === "inode") {
+    if (found.kind === "inode") {
       this.#chargeXattrs(found.attributes);
-      found.attributes = withAttributesOf(found.attributes, file);
+      found.attributes = this.#attributes.readAgain(found.attributes, row);
       found.links++;
-      this.#put(parent, base, found);
-    } else if (found?.kind === "lower-link" || found?.kind === "whiteout") {
-      // On overlayfs a whiteout is a device node, and its second name hides as well.
-      this.#put(parent, base, found);
-    } else {
-      const path = [...directory, targetBase];
-      this.#put(parent, base, { kind: "lower-link", entry: this.#entry, target: path });
     }
+    // On overlayfs a whiteout is a device node, and its second name hides as well.
+    this.#put(parent, base, found);
+  }
+
+  /** What a hard link names, symlinks on the way followed; a link to a lower layer when this one has it not. */
+  #findTarget(rawTarget: ByteName, rawName: ByteName): LayerNode {
+    const target = cleanPath(rawTarget);
+    const base = target.at(-1);
+    if (base === undefined) throw this.#refuse(rawName, "it is a hard link to the root");
+    const directory = followSymlinks(this.#root, target.slice(0, -1), this.#budget);
+    const path = [...directory, base];
+    const found = nodeAt(this.#root, path);
+    if (found !== undefined) return found;
+    this.#hasLowerLinks = true;
+    return { kind: "lower-link", entry: this.#entry, target: path };
   }
 
   /** The directory that an entry goes to: symlinks followed, missing ones made. */
   #parentOf(path: readonly ByteName[], rawName: ByteName): LayerDirectory {
     if (path.length === 1) return this.#root;
     const wanted = path.slice(0, -1);
-    const key = joinNames(wanted);
-    if (this.#lastParent?.path === key) return this.#lastParent.directory;
     let directory = this.#root;
     for (const part of followSymlinks(this.#root, wanted, this.#budget)) {
       const child = directory.children.get(part);
@@ -220,7 +308,6 @@ class LayerTreeBuilder {
         throw this.#refuse(rawName, `${quoteName(part)} on its path is not a directory`);
       }
     }
-    this.#lastParent = { path: key, directory };
     return directory;
   }
 
@@ -260,13 +347,15 @@ class LayerTreeBuilder {
       );
     }
     parent.children.set(name, node);
-    if (node.kind === "inode" && node.attributes.type === "symlink") this.#lastParent = undefined;
   }
 
   #remove(parent: LayerDirectory, name: ByteName): void {
     const existing = parent.children.get(name);
     if (existing === undefined) return;
-    this.#lastParent = undefined;
+    if (existing.kind === "directory" || isSymlink(existing)) {
+      this.#known.clear();
+      this.#last = undefined;
+    }
     parent.children.delete(name);
     const gone: LayerNode[] = [existing];
     for (let node = gone.pop(); node !== undefined; node = gone.pop()) {
@@ -303,6 +392,33 @@ class LayerTreeBuilder {
       `Cannot build the tree of ${this.#name}: entry ${this.#entry} ${quoteName(rawName)}: ${what}`,
     );
   }
+}
+
+/** Where the last component of a path ends: a `/` may follow. */
+function endOfBase(path: string): number {
+  return path.endsWith("/") ? path.length - 1 : path.length;
+}
+
+/** Whether the path's last component stands there as it is, and is not what `..` left over. */
+function isSpeltOut(path: string, base: string): boolean {
+  const end = endOfBase(path);
+  const start = end - base.length;
+  return path.startsWith(base, start) && (start === 0 || path[start - 1] === "/");
+}
+
+/** Neither special nor too long: a path that ends in it needs no cleaning. */
+function isPlainName(name: string): boolean {
+  return (
+    name !== "" &&
+    name !== "." &&
+    name !== ".." &&
+    name.length <= MAX_NAME_BYTES &&
+    !name.includes("\0")
+  );
+}
+
+function isSymlink(node: LayerNode): boolean {
+  return node.kind === "inode" && node.attributes.type === "symlink";
 }
 
 function newDirectory(implied: boolean, group?: number): LayerDirectory {

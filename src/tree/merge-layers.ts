@@ -1,11 +1,16 @@
 import { SociError } from "../errors.ts";
-import { DEFAULT_DIRECTORY } from "./attributes.ts";
+import { type Attributes, DEFAULT_DIRECTORY } from "./attributes.ts";
 import { type ByteName, joinNames, quoteName } from "./byte-name.ts";
 import { DirectoryAttributes } from "./directory-attributes.ts";
 import type { FileTree } from "./file-tree.ts";
-import type { LayerDirectory, LayerInode, LayerTree, LowerLink } from "./layer-node.ts";
+import type { LayerDirectory, LayerInode, LayerNode, LayerTree, LowerLink } from "./layer-node.ts";
 import { type FollowBudget, followSymlinks } from "./layer-path.ts";
-import type { MergedDirectory, MergedInode, MergedNode } from "./merged-node.ts";
+import {
+  MergedDirectory,
+  type MergedInode,
+  type MergedLayer,
+  type MergedNode,
+} from "./merged-node.ts";
 import { MergedTree } from "./merged-tree.ts";
 
 /**
@@ -25,11 +30,7 @@ export function mergeLayers(layers: readonly LayerTree[]): FileTree {
 /** What mergeLayers() looks at, as it is merged. @throws data-loss */
 export function mergeToDirectory(layers: readonly LayerTree[]): MergedDirectory {
   const directories = new DirectoryAttributes();
-  const root: MergedDirectory = {
-    kind: "directory",
-    children: new Map(),
-    attributes: DEFAULT_DIRECTORY,
-  };
+  const root = new MergedDirectory(DEFAULT_DIRECTORY);
   const budget = { left: 50_000_000 };
   for (const [index, layer] of layers.entries()) {
     new LayerMerge(index, layer, { root, directories, budget }).apply();
@@ -44,15 +45,17 @@ interface MergeState {
   readonly budget: FollowBudget;
 }
 
-class LayerMerge {
-  readonly #index: number;
+class LayerMerge implements MergedLayer {
+  readonly index: number;
   readonly #layer: LayerTree;
   readonly #state: MergeState;
   readonly #hardLinked = new Map<LayerInode, MergedInode>();
   readonly #lowerLinks = new Map<LowerLink, MergedInode>();
+  /** Of those directories that came as parents. */
+  readonly #attributes = new Map<LayerDirectory, Attributes>();
 
   constructor(index: number, layer: LayerTree, state: MergeState) {
-    this.#index = index;
+    this.index = index;
     this.#layer = layer;
     this.#state = state;
   }
@@ -65,21 +68,31 @@ class LayerMerge {
     this.#applyChildren(this.#layer.root, root, []);
   }
 
+  merged(node: LayerNode): MergedNode | undefined {
+    switch (node.kind) {
+      case "whiteout":
+        return undefined;
+      case "lower-link":
+        return this.#lowerLinks.get(node);
+      case "inode":
+        return this.#mergedInode(node);
+      case "directory":
+        return new MergedDirectory(this.#attributesOf(node), { layer: this, directory: node });
+    }
+  }
+
   // As deep as a path has names: at most 2,048, which the layer's builder sees to.
   #applyChildren(from: LayerDirectory, to: MergedDirectory, path: ByteName[]): void {
     for (const [name, node] of from.children) {
-      if (node.kind === "whiteout") {
-        to.children.delete(name);
-      } else if (node.kind === "inode") {
-        to.children.set(name, this.#merged(node));
-      } else if (node.kind === "lower-link") {
-        const target = this.#lowerLinks.get(node);
-        if (target !== undefined) to.children.set(name, target);
-      } else {
-        path.push(name);
-        this.#applyDirectory(node, path, { from, to });
-        path.pop();
+      if (node.kind !== "directory") {
+        const merged = this.merged(node);
+        if (merged !== undefined) to.children.set(name, merged);
+        else if (node.kind === "whiteout") to.children.delete(name);
+        continue;
       }
+      path.push(name);
+      this.#applyDirectory(node, path, { from, to });
+      path.pop();
     }
   }
 
@@ -90,21 +103,51 @@ class LayerMerge {
   ): void {
     const name = path.at(-1);
     if (name === undefined) throw new Error("The root is not in a directory");
-    const attributes = this.#state.directories.resolve(directory, path, from);
-    let merged = to.children.get(name);
-    if (merged?.kind !== "directory" || directory.opaque) {
-      merged = { kind: "directory", children: new Map(), attributes };
-      to.children.set(name, merged);
+    const merged = to.children.get(name);
+    if (merged?.kind === "directory" && !directory.opaque) {
+      merged.attributes = this.#resolve(directory, path, from);
+      this.#applyChildren(directory, merged, path);
+      return;
     }
-    merged.attributes = attributes;
-    this.#applyChildren(directory, merged, path);
+    this.#resolve(directory, path, from);
+    this.#resolveBelow(directory, path);
+    const whole = new MergedDirectory(this.#attributesOf(directory), { layer: this, directory });
+    to.children.set(name, whole);
   }
 
-  #merged(inode: LayerInode): MergedInode {
+  /** Nothing lies below the directories in `from`, but their attributes may come from there. */
+  #resolveBelow(from: LayerDirectory, path: ByteName[]): void {
+    if (!this.#layer.hasImplied) return;
+    for (const [name, node] of from.children) {
+      if (node.kind !== "directory") continue;
+      path.push(name);
+      this.#resolve(node, path, from);
+      this.#resolveBelow(node, path);
+      path.pop();
+    }
+  }
+
+  #resolve(
+    directory: LayerDirectory,
+    path: readonly ByteName[],
+    parent: LayerDirectory,
+  ): Attributes {
+    const attributes = this.#state.directories.resolve(directory, path, parent);
+    if (directory.implied) this.#attributes.set(directory, attributes);
+    return attributes;
+  }
+
+  #attributesOf(directory: LayerDirectory): Attributes {
+    const attributes = this.#attributes.get(directory) ?? directory.attributes;
+    if (attributes === undefined) throw new Error("A directory has not been resolved");
+    return attributes;
+  }
+
+  #mergedInode(inode: LayerInode): MergedInode {
     const known = this.#hardLinked.get(inode);
     if (known !== undefined) return known;
     const { attributes } = inode;
-    const merged: MergedInode = { kind: "inode", layer: this.#index, inode, attributes };
+    const merged: MergedInode = { kind: "inode", layer: this.index, inode, attributes };
     if (inode.links > 1) this.#hardLinked.set(inode, merged);
     return merged;
   }
@@ -119,7 +162,7 @@ class LayerMerge {
     if (node?.kind === "inode") return node;
     throw new SociError(
       "data-loss",
-      `Cannot merge layer ${this.#index}: entry ${link.entry} is a hard link to ${quoteName(joinNames(link.target))}, which is no file of it or of a layer below`,
+      `Cannot merge layer ${this.index}: entry ${link.entry} is a hard link to ${quoteName(joinNames(link.target))}, which is no file of it or of a layer below`,
     );
   }
 }

@@ -1,8 +1,16 @@
 import { expect, test } from "bun:test";
-import { attributesOf, mergeXattrs } from "../../src/tree/attributes.ts";
+import { type Attributes, AttributesReader, mergeXattrs } from "../../src/tree/attributes.ts";
 import { byteNameOfText } from "../../src/tree/byte-name.ts";
 import type { NodeType } from "../../src/tree/attributes.ts";
+import type { FileMetadata } from "../../src/ztoc/file-metadata.ts";
+import { FileRow } from "../../src/ztoc/file-row.ts";
 import { toc, type TocEntry } from "./toc-entries.ts";
+
+function attributesOf(file: FileMetadata, type: NodeType): Attributes {
+  const row = new FileRow();
+  row.read(file);
+  return new AttributesReader().read(row, type);
+}
 
 function attributes(entry: Omit<TocEntry, "name">, type: NodeType) {
   const [only] = toc([{ name: "n", ...entry }]);
@@ -10,17 +18,17 @@ function attributes(entry: Omit<TocEntry, "name">, type: NodeType) {
   return attributesOf(only, type);
 }
 
-test("attributesOf() keeps the permission bits of a mode alone", () => {
+test("AttributesReader keeps the permission bits of a mode alone", () => {
   expect(attributes({ mode: 0o104755 }, "reg").mode).toBe(0o4755);
 });
 
-test("attributesOf() takes the low bits of a negative mode", () => {
+test("AttributesReader takes the low bits of a negative mode", () => {
   const [entry] = toc([{ name: "n" }]);
   if (entry === undefined) throw new Error("no entry");
   expect(attributesOf({ ...entry, mode: -1n }, "reg").mode).toBe(0o7777);
 });
 
-test("attributesOf() gives a symlink mode 777 and its target's length", () => {
+test("AttributesReader gives a symlink mode 777 and its target's length", () => {
   expect(attributes({ linkname: "usr/bin", mode: 0 }, "symlink")).toMatchObject({
     mode: 0o777,
     size: 7,
@@ -28,7 +36,7 @@ test("attributesOf() gives a symlink mode 777 and its target's length", () => {
   });
 });
 
-test("attributesOf() gives device numbers to devices alone", () => {
+test("AttributesReader gives device numbers to devices alone", () => {
   const numbers = { devmajor: 1n, devminor: 3n };
   expect([attributes(numbers, "char").devminor, attributes(numbers, "reg").devminor]).toEqual([
     3, 0,
@@ -59,7 +67,7 @@ test.each([
   { title: "no unknown namespace", key: "SCHILY.xattr.os2.a", type: "reg", kept: false },
   { title: "no namespace without a name", key: "SCHILY.xattr.user.", type: "reg", kept: false },
   { title: "no other pax record", key: "mtime", type: "reg", kept: false },
-] as const)("attributesOf() keeps $title", ({ key, type, kept }) => {
+] as const)("AttributesReader keeps $title", ({ key, type, kept }) => {
   expect(attributes({ xattrs: { [key]: "v" } }, type).xattrs.length).toBe(kept ? 1 : 0);
 });
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { parseModTime } from "../../src/tree/mod-time.ts";
+import { type ModTime, ModTimeReader, parseModTime } from "../../src/tree/mod-time.ts";
 
 test.each([
   { title: "UTC", text: "2020-09-13T12:26:40Z", seconds: 1_600_000_000, nanoseconds: 0 },
@@ -49,5 +49,57 @@ test("parseModTime() throws data-loss or gives a time in range for any text", ()
         expect(error).toMatchObject({ kind: "data-loss" });
       }
     }),
+  );
+});
+
+const number = (most: number, digits: number) =>
+  fc.nat(most).map((value) => String(value).padStart(digits, "0"));
+
+test("ModTimeReader gives what parseModTime() does for anything like a time", () => {
+  const text = fc
+    .tuple(
+      number(9999, 4),
+      number(14, 2),
+      number(40, 2),
+      number(99, 2),
+      number(99, 2),
+      number(99, 2),
+      fc.constantFrom(
+        "Z",
+        "Z",
+        ".5Z",
+        ".123456789Z",
+        ".0000000001Z",
+        ".Z",
+        "+01:00",
+        "z",
+        "",
+        ".1x",
+      ),
+      fc.option(fc.tuple(fc.nat(30), fc.constantFrom("", "x", "-", "\u00fc", " "))),
+    )
+    .map(([year, month, day, hours, minutes, seconds, end, change]) => {
+      const time = `${year}-${month}-${day}T${hours}:${minutes}:${seconds}${end}`;
+      if (change === null) return time;
+      const [at, by] = change;
+      return time.slice(0, at) + by + time.slice(at + 1);
+    });
+  const reader = new ModTimeReader();
+  const read = (parse: () => ModTime) => {
+    try {
+      return parse();
+    } catch (error) {
+      expect(error).toMatchObject({ kind: "data-loss" });
+      return "refused";
+    }
+  };
+  fc.assert(
+    fc.property(text, fc.nat(3), (time, before) => {
+      const bytes = Buffer.from("x".repeat(before) + time);
+      expect(read(() => reader.read(bytes, before, bytes.length))).toEqual(
+        read(() => parseModTime(time)),
+      );
+    }),
+    { numRuns: 3000 },
   );
 });
