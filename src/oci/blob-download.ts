@@ -23,7 +23,15 @@ const MAX_BREAKS = 1000;
 export async function* downloadBlob(
   requests: BlobRequests,
   blob: Descriptor,
-  { start, end: wantedEnd, isFresh, signal, takeAll = false, onOpen }: DownloadOptions,
+  {
+    start,
+    end: wantedEnd,
+    isFresh,
+    retry = true,
+    signal,
+    takeAll = false,
+    onOpen,
+  }: DownloadOptions,
 ): AsyncGenerator<Uint8Array> {
   const { session } = requests;
   let at = start;
@@ -32,7 +40,7 @@ export async function* downloadBlob(
   for (let breaks = 0; at < end; breaks++) {
     const from = at;
     const asked = performance.now();
-    await using response = await requests.open(blob, { start: at, end, isFresh, signal });
+    await using response = await requests.open(blob, { start: at, end, isFresh, retry, signal });
     const isPartial = response.status === 206;
     onOpen?.({ isPartial, ms: performance.now() - asked });
     if (!isPartial && takeAll) {
@@ -53,6 +61,9 @@ export async function* downloadBlob(
       if (at === from) {
         requests.forgetLocation(blob);
         session.distrust(response.url);
+      }
+      if (!retry) {
+        throw error;
       }
       fruitless = at > from ? 0 : fruitless + 1;
       const waitMs = retryWaitMs(session.retryPolicy, { retries: fruitless });

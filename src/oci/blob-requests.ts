@@ -47,7 +47,7 @@ export class BlobRequests {
   async #open(
     { digest }: Descriptor,
     headers: Readonly<Record<string, string>>,
-    { isFresh = false, signal }: BlobRangeOptions,
+    { isFresh = false, retry = true, signal }: BlobRangeOptions,
   ): Promise<HttpResponse> {
     const ask = (): Promise<HttpResponse> =>
       this.session.send({
@@ -55,6 +55,7 @@ export class BlobRequests {
         path: `blobs/${digest}`,
         headers: isFresh ? { ...headers, "cache-control": "no-cache" } : headers,
         isForOrigin: isFresh,
+        retry,
         signal,
       });
     if (isFresh) {

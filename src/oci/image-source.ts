@@ -12,6 +12,8 @@ export interface BlobRangeOptions extends SignalOptions {
   readonly end: number;
   /** Past every cache on the way, and past the remembered location: what came before was wrong. */
   readonly isFresh?: boolean | undefined;
+  /** Whether a temporary failure is tried again here (default), or is the caller's to deal with. */
+  readonly retry?: boolean | undefined;
   /** When a server has begun to answer, again after each break. A file gives no such sign. */
   readonly onOpen?: ((opened: BlobOpened) => void) | undefined;
 }

@@ -1,0 +1,130 @@
+import { BACKGROUND, UNWANTED } from "./fetch-priority.ts";
+import type { ScheduledLayer } from "./scheduled-layer.ts";
+import { isNoRoom, type SpanPipeline } from "./span-pipeline.ts";
+import type { SpanTask } from "./span-task.ts";
+
+/**
+ * `complete`: all of the layer is present; `no-room`: the cache would have to evict for more;
+ * `stopped`: by who started it.
+ */
+export type FillEnd = "complete" | "no-room" | "stopped";
+
+export interface FillProgress {
+  /** Compressed bytes of the spans that are present, and of all. */
+  readonly bytes: number;
+  readonly totalBytes: number;
+}
+
+/** Spans are asked for in portions of this size. */
+const PORTION_BYTES = 8 << 20;
+/** What was evicted meanwhile, or failed, is asked for once more. */
+const PASSES = 2;
+
+/** All of a layer made present, behind everything else that is wanted. */
+export class BackgroundFill {
+  readonly layer: ScheduledLayer;
+  readonly #pipeline: SpanPipeline;
+  readonly #outcome = Promise.withResolvers<FillEnd>();
+  #cursor = 0;
+  #passes = 0;
+  #error: { readonly cause: unknown } | undefined;
+  #isOver = false;
+
+  constructor(layer: ScheduledLayer, pipeline: SpanPipeline) {
+    this.layer = layer;
+    this.#pipeline = pipeline;
+    layer.isFilling = true;
+    // Who starts it need not look at how it ends.
+    this.#outcome.promise.catch(() => undefined);
+  }
+
+  /** How it has ended; throws the first failure when spans cannot be had. */
+  get done(): Promise<FillEnd> {
+    return this.#outcome.promise;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  get progress(): FillProgress {
+    const { cached, geometry } = this.layer;
+    let [bytes, totalBytes] = [0, 0];
+    for (let span = 0; span < geometry.spanCount; span++) {
+      const length = this.layer.compressedLength(span);
+      totalBytes += length;
+      if (cached.isPresent(span)) bytes += length;
+    }
+    return { bytes, totalBytes };
+  }
+
+  /** Asks for the next spans; false when there are none to ask for now. */
+  ask(): boolean {
+    if (this.#isOver) return false;
+    const { cached, geometry, tasks } = this.layer;
+    let bytes = 0;
+    let hasAsked = false;
+    for (; this.#cursor < geometry.spanCount; this.#cursor++) {
+      if (bytes >= PORTION_BYTES && !this.layer.hasNoRanges) break;
+      const span = this.#cursor;
+      if (cached.isPresent(span)) continue;
+      const isNew = !tasks.has(span);
+      const task = this.#pipeline.taskOf(this.layer, span);
+      task.standing = Math.min(task.standing, BACKGROUND);
+      this.#pipeline.reweigh(task);
+      bytes += task.compressedLength;
+      hasAsked ||= isNew;
+    }
+    if (!hasAsked) this.#look();
+    return hasAsked;
+  }
+
+  /** A task of the layer is over. */
+  ended(error?: unknown): void {
+    if (this.#isOver) return;
+    if (isNoRoom(error)) {
+      this.#finish(() => this.#outcome.resolve("no-room"));
+      return;
+    }
+    if (error !== undefined) this.#error ??= { cause: error };
+    this.#look();
+  }
+
+  stop(): void {
+    this.#finish(() => this.#outcome.resolve("stopped"));
+  }
+
+  #look(): void {
+    const { geometry, tasks, cached } = this.layer;
+    if (this.#isOver || this.#cursor < geometry.spanCount || tasks.size > 0) return;
+    if (cached.isComplete) {
+      this.#finish(() => this.#outcome.resolve("complete"));
+      return;
+    }
+    this.#passes += 1;
+    if (this.#passes < PASSES) {
+      this.#cursor = 0;
+      this.#pipeline.pumpSoon();
+    } else if (this.#error === undefined) {
+      // Others need the room that its spans took.
+      this.#finish(() => this.#outcome.resolve("no-room"));
+    } else {
+      const { cause } = this.#error;
+      this.#finish(() => this.#outcome.reject(cause));
+    }
+  }
+
+  #finish(settle: () => void): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.layer.isFilling = false;
+    for (const task of [...this.layer.tasks.values()]) this.#leave(task);
+    settle();
+  }
+
+  #leave(task: SpanTask): void {
+    if (task.standing !== BACKGROUND) return;
+    task.standing = UNWANTED;
+    this.#pipeline.reweigh(task);
+  }
+}

@@ -1,0 +1,159 @@
+/** Bounds of what is requested and still to come. */
+const LEAST_BYTES = 512 * 1024;
+const MOST_BYTES = 24 << 20;
+/** Before anything is known of the line. */
+const FIRST_BYTES = 4 << 20;
+/** More than the line holds, so that it never runs dry; little more, so that demand waits behind little. */
+const MARGIN = 1.25;
+/** A rate is measured over this long; a pause between two pieces ends the measuring. */
+const SAMPLE_MS = 25;
+const PAUSE_MS = 10;
+/** How long the best rate and the least latency of the past count. */
+const MEMORY_MS = 5000;
+/** Whether more requests at once bring more is tried in rounds of this length. */
+const ROUND_MS = 300;
+const GAIN = 1.1;
+const STEP = 1.5;
+const MOST_STEPS = 8;
+const ROUNDS_AT_REST = 16;
+
+/**
+ * How many bytes may be requested and still to come from one source. As many as the line holds, by
+ * its rate and latency, are enough for it to be always busy, and few enough that the answer to a
+ * demand does not queue: what was requested before it has arrived by then. Where one connection
+ * cannot have all of the line, growth shows it.
+ */
+export class FetchBudget {
+  #outstanding = 0;
+  readonly #rate = new RecentExtreme(Math.max);
+  readonly #latency = new RecentExtreme(Math.min);
+  #sampleStart = Number.NEGATIVE_INFINITY;
+  #sampleBytes = 0;
+  #lastArrival = Number.NEGATIVE_INFINITY;
+  /** Rounds: bytes come in this one, and whether more would have been requested. */
+  #roundStart = 0;
+  #roundBytes = 0;
+  #wasShort = false;
+  #factor = 1;
+  #steps = 0;
+  #roundRate = 0;
+  #rest = 0;
+
+  /** Requested and still to come. */
+  get outstanding(): number {
+    return this.#outstanding;
+  }
+
+  /** Bytes a millisecond that the line has been seen to carry; 0 when nothing is known. */
+  get rate(): number {
+    return this.#rate.value ?? 0;
+  }
+
+  /** Milliseconds from a request to its answer when nothing else is under way; 0 when nothing is known. */
+  get latencyMs(): number {
+    return this.#latency.value ?? 0;
+  }
+
+  /** Outstanding bytes at which no more should be requested. */
+  get limit(): number {
+    if (this.rate === 0) return FIRST_BYTES;
+    const least = Math.max(this.rate * this.latencyMs * MARGIN, LEAST_BYTES);
+    return Math.min(least * this.#factor, MOST_BYTES);
+  }
+
+  /** Whether work that can wait may be requested now. */
+  hasRoom(): boolean {
+    const hasRoom = this.#outstanding < this.limit;
+    this.#wasShort ||= !hasRoom;
+    return hasRoom;
+  }
+
+  requested(bytes: number): void {
+    this.#outstanding += bytes;
+  }
+
+  /** These will not come. */
+  cancelled(bytes: number): void {
+    this.#outstanding -= bytes;
+  }
+
+  answered(ms: number, now: number): void {
+    this.#latency.add(ms, now);
+  }
+
+  received(bytes: number, now: number): void {
+    this.#outstanding -= bytes;
+    this.#measure(bytes, now);
+    this.#roundBytes += bytes;
+    if (now - this.#roundStart >= ROUND_MS) this.#endRound(now);
+  }
+
+  #measure(bytes: number, now: number): void {
+    const isAfterPause = now - this.#lastArrival > PAUSE_MS;
+    this.#lastArrival = now;
+    if (isAfterPause) {
+      // The first piece only says when the rest began to come.
+      this.#sampleStart = now;
+      this.#sampleBytes = 0;
+      return;
+    }
+    this.#sampleBytes += bytes;
+    const ms = now - this.#sampleStart;
+    if (ms < SAMPLE_MS) return;
+    this.#rate.add(this.#sampleBytes / ms, now);
+    this.#sampleStart = now;
+    this.#sampleBytes = 0;
+  }
+
+  /** More at once as long as it brings more, else back; now and then it is tried again. */
+  #endRound(now: number): void {
+    const rate = this.#roundBytes / (now - this.#roundStart);
+    const wasBusy = this.#wasShort && now - this.#roundStart < 2 * ROUND_MS;
+    this.#roundStart = now;
+    this.#roundBytes = 0;
+    this.#wasShort = false;
+    if (!wasBusy) return;
+    if (this.#rest > 0) {
+      this.#rest -= 1;
+      this.#roundRate = rate;
+      return;
+    }
+    if (rate < this.#roundRate * GAIN) {
+      if (this.#steps > 0) {
+        this.#steps -= 1;
+        this.#factor /= STEP;
+      }
+      this.#rest = ROUNDS_AT_REST;
+    } else if (this.#steps < MOST_STEPS) {
+      this.#steps += 1;
+      this.#factor *= STEP;
+    }
+    this.#roundRate = rate;
+  }
+}
+
+/** The largest, or smallest, of the values of the last seconds: of two halves, the older falls away. */
+class RecentExtreme {
+  readonly #better: (a: number, b: number) => number;
+  #older: number | undefined;
+  #newer: number | undefined;
+  #newerSince = Number.NEGATIVE_INFINITY;
+
+  constructor(better: (a: number, b: number) => number) {
+    this.#better = better;
+  }
+
+  get value(): number | undefined {
+    if (this.#newer === undefined || this.#older === undefined) return this.#newer ?? this.#older;
+    return this.#better(this.#newer, this.#older);
+  }
+
+  add(value: number, now: number): void {
+    if (now - this.#newerSince >= MEMORY_MS) {
+      this.#older = this.#newer;
+      this.#newer = undefined;
+      this.#newerSince = now;
+    }
+    this.#newer = this.#newer === undefined ? value : this.#better(this.#newer, value);
+  }
+}

@@ -1,0 +1,88 @@
+/** Uncompressed bytes [start, end) of a layer that a reader will come to. */
+export interface AheadRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface SequentialStreamsOptions {
+  /** The furthest that reading ahead goes, in uncompressed bytes. */
+  readonly maxAheadBytes: number;
+  /** Number and start of the span of an uncompressed offset. */
+  readonly spanOf: (offset: number) => number;
+  readonly spanStart: (span: number) => number;
+}
+
+interface Stream {
+  /** Where the reader has got to. */
+  end: number;
+  /** Bytes that it has read in a row. */
+  run: number;
+  /** Up to where bytes have been asked for ahead of it. */
+  aheadEnd: number;
+}
+
+/** Readers of one layer that are kept apart. */
+const MAX_STREAMS = 16;
+/** Reads in a row overtake one another on their way here; headers and files that are passed over lie between. */
+const MAX_BACK = 2 << 20;
+const MAX_GAP = 256 * 1024;
+/** How far ahead of a reader, by what it has read in a row. */
+const AHEAD_FACTOR = 4;
+/** All that is taken for read, when the cache answered what came between. */
+const UNSEEN_RUN = 1 << 20;
+
+/**
+ * Sees who reads a layer from front to back, in offsets of the tar: a large file, or a folder of
+ * small ones in order. What has been read in a row is the measure of how far is read ahead; a read
+ * somewhere else has nothing ahead of it. Only reads that the cache cannot answer are seen here, so
+ * a reader that comes to the start of a span after one before it may have read all between.
+ */
+export class SequentialStreams {
+  readonly #options: SequentialStreamsOptions;
+  /** The last used last. */
+  readonly #streams: Stream[] = [];
+
+  constructor(options: SequentialStreamsOptions) {
+    this.#options = options;
+  }
+
+  /** Somebody reads [start, end); what should be asked for behind it, if anything. */
+  observe(start: number, end: number): AheadRange | undefined {
+    const stream = this.#take(({ end: at }) => start >= at - MAX_BACK && start <= at + MAX_GAP);
+    if (stream !== undefined) return this.#extend(stream, end, end - start);
+    const entered = this.#take((other) => this.#isNextSpan(other, start));
+    if (entered !== undefined) return this.#extend(entered, end, UNSEEN_RUN);
+    this.#streams.push({ end, run: end - start, aheadEnd: end });
+    if (this.#streams.length > MAX_STREAMS) this.#streams.shift();
+    return undefined;
+  }
+
+  /** A reader was seen to have come, somewhere in what had been asked for ahead of it, to `end`. */
+  advance(end: number): AheadRange | undefined {
+    const stream = this.#take(({ end: at, aheadEnd }) => at < end && end <= aheadEnd);
+    return stream === undefined ? undefined : this.#extend(stream, end, end - stream.end);
+  }
+
+  #take(isIt: (stream: Stream) => boolean): Stream | undefined {
+    const index = this.#streams.findLastIndex(isIt);
+    const stream = index < 0 ? undefined : this.#streams.splice(index, 1)[0];
+    if (stream !== undefined) this.#streams.push(stream);
+    return stream;
+  }
+
+  #isNextSpan({ end }: Stream, start: number): boolean {
+    const { spanOf, spanStart } = this.#options;
+    const span = spanOf(start);
+    return spanOf(Math.max(0, end - 1)) === span - 1 && start - spanStart(span) <= MAX_GAP;
+  }
+
+  #extend(stream: Stream, end: number, read: number): AheadRange | undefined {
+    if (end <= stream.end) return undefined;
+    stream.run += Math.min(read, end - stream.end);
+    stream.end = end;
+    const ahead = Math.min(stream.run * AHEAD_FACTOR, this.#options.maxAheadBytes);
+    const start = Math.max(stream.aheadEnd, end);
+    stream.aheadEnd = Math.max(start, end + ahead);
+    return start < stream.aheadEnd ? { start, end: stream.aheadEnd } : undefined;
+  }
+}

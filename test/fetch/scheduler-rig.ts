@@ -1,0 +1,143 @@
+import type { SchedulerStats } from "../../src/fetch/scheduler-stats.ts";
+import { SpanScheduler, type SpanSchedulerOptions } from "../../src/fetch/span-scheduler.ts";
+import type { CachedLayer } from "../../src/cache/cached-layer.ts";
+import { geometryOf } from "../../src/cache/encode-geometry.ts";
+import { LayerCache } from "../../src/cache/layer-cache.ts";
+import { READ_SLACK_BYTES } from "../../src/cache/layer-reader.ts";
+import { createLogger, type LogRecord } from "../../src/observability/log.ts";
+import { HttpClient, type HttpClientOptions } from "../../src/oci/http.ts";
+import type { ImageSource } from "../../src/oci/image-source.ts";
+import { parseReference } from "../../src/oci/reference.ts";
+import { RegistryClient } from "../../src/oci/registry.ts";
+import { RegistrySource } from "../../src/oci/registry-source.ts";
+import { InflatePool } from "../../src/threads/inflate-pool.ts";
+import { spawnInflateWorker } from "../../src/workers.ts";
+import type { Ztoc } from "../../src/ztoc/ztoc.ts";
+import type { BuiltLayer } from "../support/image-builder.ts";
+import { buildTar, layerOf } from "../support/image-builder.ts";
+import { ztocOf } from "../support/indexed-layer.ts";
+import { LatencyProxy, type LatencyProxyOptions } from "../support/latency-proxy.ts";
+import { TestRegistry } from "../support/registry.ts";
+import type { RegistryManners } from "../support/registry-manners.ts";
+import { sampleBytes } from "../support/sample-bytes.ts";
+import { tempDir } from "../support/temp-dir.ts";
+
+/** A layer with its zTOC. */
+export interface RigLayer {
+  readonly layer: BuiltLayer;
+  readonly ztoc: Ztoc;
+}
+
+export interface SampleLayerOptions {
+  readonly bytes: number;
+  readonly spanSize?: number;
+  readonly compression?: "gzip" | "none";
+  readonly seed?: number;
+}
+
+export async function sampleLayer({
+  bytes,
+  spanSize = 65_536,
+  compression = "gzip",
+  seed = 1,
+}: SampleLayerOptions): Promise<RigLayer> {
+  const layer = layerOf(
+    await buildTar([{ name: `file-${seed}`, content: sampleBytes(bytes, seed) }]),
+    compression,
+  );
+  const algorithm = compression === "gzip" ? "gzip" : "uncompressed";
+  const { ztoc } = await ztocOf(layer.bytes, { algorithm, spanSize });
+  return { layer, ztoc };
+}
+
+export interface RigOptions {
+  readonly layers: readonly RigLayer[];
+  readonly manners?: Partial<RegistryManners>;
+  readonly line?: Omit<LatencyProxyOptions, "target">;
+  readonly scheduler?: Partial<SpanSchedulerOptions>;
+  readonly http?: HttpClientOptions;
+  readonly threads?: number;
+}
+
+export interface Rig extends AsyncDisposable {
+  readonly registry: TestRegistry;
+  readonly source: ImageSource;
+  readonly scheduler: SpanScheduler;
+  readonly cached: readonly CachedLayer[];
+  readonly records: LogRecord[];
+  /** Reads by way of the scheduler, and compares; whether it is right. */
+  read(layer: number, start: number, end: number, signal?: AbortSignal): Promise<boolean>;
+  /** Ranges asked of the registry for blobs, as [start, end). */
+  ranges(): (readonly [number, number])[];
+  stats(): SchedulerStats;
+}
+
+/** Registry, line, cache, inflate threads and a scheduler over them: all real. */
+export async function openRig({
+  layers,
+  manners = {},
+  line,
+  scheduler: options = {},
+  http,
+  threads = 2,
+}: RigOptions): Promise<Rig> {
+  await using resources = new AsyncDisposableStack();
+  const registry = resources.use(TestRegistry.start(manners));
+  for (const { layer } of layers) await registry.addBlob("app", layer.bytes);
+  const proxy =
+    line === undefined
+      ? undefined
+      : resources.use(await LatencyProxy.start({ target: registry.host, ...line }));
+  const host = proxy?.host ?? registry.host;
+  const records: LogRecord[] = [];
+  const log = createLogger({ level: "debug", sink: (record) => records.push(record) });
+  const reference = parseReference(`${host}/app:v1`);
+  const { registry: at, repository } = reference;
+  const client = new RegistryClient({
+    registry: at,
+    repository,
+    plainHttp: true,
+    http: new HttpClient(http),
+  });
+  const source = resources.use(new RegistrySource({ reference, client }));
+  const dir = resources.use(await tempDir());
+  const cache = resources.use(await LayerCache.open({ root: dir.path, log }));
+  const cached: CachedLayer[] = [];
+  for (const { layer, ztoc } of layers) {
+    const nothing = new Uint8Array(0);
+    const parts = { geometry: geometryOf(ztoc), entries: nothing, inodes: nothing };
+    cached.push(resources.use(await cache.createLayer(layer.descriptor.digest, parts)));
+  }
+  const pool = resources.use(new InflatePool({ spawn: spawnInflateWorker, count: threads }));
+  const scheduler = resources.use(new SpanScheduler({ filler: pool, cache, log, ...options }));
+  for (const [id, layer] of cached.entries()) {
+    const { descriptor } = layers[id]?.layer ?? {};
+    if (descriptor === undefined) throw new Error("no such layer");
+    scheduler.addLayer({ id, layer, descriptor, source });
+  }
+  const owned = resources.move();
+  return {
+    registry,
+    source,
+    scheduler,
+    cached,
+    records,
+    read: async (id, start, end, signal) => {
+      const bytes = new Uint8Array(end - start + 2 * READ_SLACK_BYTES);
+      await scheduler.read(id, start, end, bytes, { at: READ_SLACK_BYTES, signal });
+      const want = layers[id]?.layer.tar.subarray(start, end) ?? new Uint8Array(0);
+      return Buffer.from(want).equals(
+        bytes.subarray(READ_SLACK_BYTES, READ_SLACK_BYTES + end - start),
+      );
+    },
+    ranges: () =>
+      registry.requests
+        .filter(({ method, path }) => method === "GET" && path.includes("/blobs/"))
+        .map(({ range }) => {
+          const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(range ?? "") ?? [];
+          return [Number(first), Number(last) + 1] as const;
+        }),
+    stats: () => scheduler.stats,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
