@@ -3,6 +3,7 @@ import type { FileMetadata } from "../ztoc/file-metadata.ts";
 import { FileRow, type RowBytes } from "../ztoc/file-row.ts";
 import { type Attributes, AttributesReader, type NodeType, SETGID } from "./attributes.ts";
 import { type ByteName, cleanPath, quoteName } from "./byte-name.ts";
+import { KnownDirectories, type Place } from "./known-directories.ts";
 import type { LayerDirectory, LayerInode, LayerNode, LayerTree, LowerLink } from "./layer-node.ts";
 import { encodeDevice } from "./node-attributes.ts";
 import { followSymlinks, MAX_NAME_BYTES, MAX_PATH_BYTES, nodeAt } from "./layer-path.ts";
@@ -34,8 +35,6 @@ const MAX_FOLLOWED = 50_000_000;
 // Joining one takes as long as some steps of a path.
 const XATTR_COST = 4;
 
-const MAX_KNOWN = 65_536;
-
 const EMPTY = new Uint8Array(0);
 
 // An entry's name of 4 KiB implies two thousand directories, which take two megabytes. Entries of a
@@ -60,22 +59,6 @@ export function buildLayerTree(
   return builder.finish();
 }
 
-/** A directory as entries spell it, with a `/` at the end. */
-interface KnownDirectory {
-  readonly prefix: string;
-  readonly directory: LayerDirectory;
-  /** Of its cleaned path, with a `/` at the end. */
-  readonly pathBytes: number;
-}
-
-/** Where an entry goes. */
-interface Place {
-  readonly parent: LayerDirectory;
-  readonly base: ByteName;
-  /** Of the parent's cleaned path, with a `/` at the end; of the root 0. */
-  readonly pathBytes: number;
-}
-
 class LayerTreeBuilder {
   readonly #name: string;
   readonly #maxNodes: number;
@@ -91,10 +74,7 @@ class LayerTreeBuilder {
   // Whose bytes texts are made of: nearly always the same.
   #memory: Uint8Array = EMPTY;
   #text: Buffer = Buffer.from(EMPTY);
-  // Most entries follow one of the same directory. Forgotten whenever a path may have come to mean
-  // another node: what makes new names cannot, for all names of a known path exist.
-  readonly #known = new Map<string, KnownDirectory>();
-  #last: KnownDirectory | undefined;
+  readonly #known = new KnownDirectories();
 
   constructor({ name = "layer", maxNodes = 4_194_304 }: LayerTreeOptions) {
     this.#name = name;
@@ -106,7 +86,7 @@ class LayerTreeBuilder {
     const row = this.#row;
     row.read(file);
     const rawName = this.#textOf(row.name);
-    const place = this.#knownPlace(rawName) ?? this.#place(rawName);
+    const place = this.#known.place(rawName) ?? this.#place(rawName);
     if (place === undefined) {
       if (row.type === "dir") this.#describe(this.#root, row);
       return;
@@ -156,26 +136,6 @@ class LayerTreeBuilder {
     return this.#text.toString("latin1", start, end) as ByteName;
   }
 
-  /** The place of a path whose directory has been met as it is spelt here; `undefined`: #place() it. */
-  #knownPlace(path: ByteName): Place | undefined {
-    const end = endOfBase(path);
-    const baseStart = path.lastIndexOf("/", end - 1) + 1;
-    const known = this.#knownDirectory(path, baseStart);
-    if (known === undefined) return undefined;
-    const base = path.slice(baseStart, end) as ByteName;
-    const { directory: parent, pathBytes } = known;
-    const isPlain = isPlainName(base) && pathBytes + base.length <= MAX_PATH_BYTES;
-    return isPlain ? { parent, base, pathBytes } : undefined;
-  }
-
-  #knownDirectory(path: string, prefixLength: number): KnownDirectory | undefined {
-    const last = this.#last;
-    if (last?.prefix.length === prefixLength && path.startsWith(last.prefix)) return last;
-    const known = this.#known.get(path.slice(0, prefixLength));
-    if (known !== undefined) this.#last = known;
-    return known;
-  }
-
   /** The place of any path; `undefined` for the root. */
   #place(rawName: ByteName): Place | undefined {
     const path = cleanPath(rawName);
@@ -184,18 +144,8 @@ class LayerTreeBuilder {
     if (base === undefined) return undefined;
     const parent = this.#parentOf(path, rawName);
     const pathBytes = path.reduce((sum, part) => sum + part.length + 1, -base.length - 1);
-    if (isSpeltOut(rawName, base)) {
-      const prefix = rawName.slice(0, endOfBase(rawName) - base.length);
-      this.#remember({ prefix, directory: parent, pathBytes });
-    }
+    this.#known.rememberParent(rawName, { parent, base, pathBytes });
     return { parent, base, pathBytes };
-  }
-
-  #remember(known: KnownDirectory): void {
-    // A hostile layer spells one directory in many ways.
-    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
-    this.#known.set(known.prefix, known);
-    this.#last = known;
   }
 
   #whiteout(parent: LayerDirectory, base: ByteName, rawName: ByteName): void {
@@ -212,7 +162,8 @@ class LayerTreeBuilder {
     if (!parent.children.has(hidden)) this.#put(parent, hidden, { kind: "whiteout" });
   }
 
-  #addDirectory({ parent, base, pathBytes }: Place, row: FileRow, rawName: ByteName): void {
+  #addDirectory(place: Place, row: FileRow, rawName: ByteName): void {
+    const { parent, base } = place;
     let directory = parent.children.get(base);
     if (directory?.kind === "directory") {
       this.#describe(directory, row);
@@ -221,9 +172,7 @@ class LayerTreeBuilder {
       directory.attributes = this.#attributes.read(row, "dir");
       this.#put(parent, base, directory);
     }
-    if (!isSpeltOut(rawName, base)) return;
-    const prefix = rawName.endsWith("/") ? rawName : `${rawName}/`;
-    this.#remember({ prefix, directory, pathBytes: pathBytes + base.length + 1 });
+    this.#known.remember(rawName, place, directory);
   }
 
   #describe(directory: LayerDirectory, row: FileRow): void {
@@ -263,7 +212,7 @@ class LayerTreeBuilder {
     const rawTarget = this.#textOf(row.linkname);
     // Unpacking removes what has the name before it links, so a link to its own name finds nothing here.
     this.#remove(parent, base);
-    const place = this.#knownPlace(rawTarget);
+    const place = this.#known.place(rawTarget);
     const found = place?.parent.children.get(place.base) ?? this.#findTarget(rawTarget, rawName);
     if (found.kind === "directory") {
       throw this.#refuse(rawName, `it is a hard link to ${quoteName(rawTarget)}, a directory`);
@@ -353,8 +302,7 @@ class LayerTreeBuilder {
     const existing = parent.children.get(name);
     if (existing === undefined) return;
     if (existing.kind === "directory" || isSymlink(existing)) {
-      this.#known.clear();
-      this.#last = undefined;
+      this.#known.forget();
     }
     parent.children.delete(name);
     const gone: LayerNode[] = [existing];
@@ -392,29 +340,6 @@ class LayerTreeBuilder {
       `Cannot build the tree of ${this.#name}: entry ${this.#entry} ${quoteName(rawName)}: ${what}`,
     );
   }
-}
-
-/** Where the last component of a path ends: a `/` may follow. */
-function endOfBase(path: string): number {
-  return path.endsWith("/") ? path.length - 1 : path.length;
-}
-
-/** Whether the path's last component stands there as it is, and is not what `..` left over. */
-function isSpeltOut(path: string, base: string): boolean {
-  const end = endOfBase(path);
-  const start = end - base.length;
-  return path.startsWith(base, start) && (start === 0 || path[start - 1] === "/");
-}
-
-/** Neither special nor too long: a path that ends in it needs no cleaning. */
-function isPlainName(name: string): boolean {
-  return (
-    name !== "" &&
-    name !== "." &&
-    name !== ".." &&
-    name.length <= MAX_NAME_BYTES &&
-    !name.includes("\0")
-  );
 }
 
 function isSymlink(node: LayerNode): boolean {
