@@ -12,6 +12,8 @@ import { verifyStream } from "../oci/verified-stream.ts";
 import { LayerStream } from "../soci/layer-stream.ts";
 import type { LocalStore } from "../soci/local-store.ts";
 import { DEFAULT_SPAN_SIZE } from "../ztoc/ztoc.ts";
+import type { ByteBudget } from "./byte-budget.ts";
+import { ReadAhead } from "./read-ahead.ts";
 import type { IngestRequest, IngestResult, IngestTarget, LayerIngester } from "./layer-ingester.ts";
 
 export interface ReadWholeOptions extends WaitOptions {
@@ -24,11 +26,15 @@ export interface ReadWholeOptions extends WaitOptions {
   readonly log: Logger;
   readonly onBytes?: ((count: number) => void) | undefined;
   readonly onSize?: IngestRequest["onSize"];
+  /** Memory for the starts of layers that wait for a thread; without it nothing is read ahead. */
+  readonly ahead?: ByteBudget | undefined;
 }
 
 export interface IngestLayerOptions extends Omit<ReadWholeOptions, "onSize"> {
   readonly cache: LayerCache;
 }
+
+const AHEAD_BYTES = 1 << 20;
 
 const WITH_SPANS: IngestTarget = { kind: "new", withSpans: true };
 
@@ -117,8 +123,12 @@ async function passOver(
   bytes: AsyncIterable<Uint8Array>,
   options: ReadWholeOptions & { readonly target: IngestTarget },
 ): Promise<void> {
-  const { ingest, diffId, target, onBytes, onSize, signal } = options;
-  const stream = new LayerStream(bytes, (count) => onBytes?.(count));
+  const { ingest, diffId, target, onBytes, onSize, ahead, signal } = options;
+  // Small layers come while others are worked on; of large ones, the start.
+  const aheadBytes = Math.min(layer.size, AHEAD_BYTES);
+  using memory = await ahead?.acquire(aheadBytes, { signal });
+  await using early = new ReadAhead(bytes, memory === undefined ? 0 : aheadBytes);
+  const stream = new LayerStream(early, (count) => onBytes?.(count));
   let isIn = false;
   try {
     await ingest(

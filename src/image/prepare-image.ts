@@ -76,9 +76,10 @@ export interface PreparedImage extends AsyncDisposable {
   readonly index: DiscoveredIndex | undefined;
 }
 
-/** Requests for zTOCs under way at once, and memory for them. */
+/** Requests for zTOCs and layers under way at once, and memory for them. */
 const PARALLEL = 64;
 const ZTOC_BYTES = 48 << 20;
+const AHEAD_BYTES = 16 << 20;
 
 /**
  * Gets one platform of an image ready for mounting: all layers in the cache, with their tables and as
@@ -103,6 +104,7 @@ class Preparation implements AsyncDisposable {
   readonly #leases = new AsyncDisposableStack();
   readonly #held = new Map<Digest, Held>();
   readonly #ztocMemory = new ByteBudget(ZTOC_BYTES);
+  readonly #aheadMemory = new ByteBudget(AHEAD_BYTES);
   #discovery: Promise<DiscoveredIndex | undefined> | undefined;
   #diffIds: Promise<ReadonlyMap<Digest, Digest>> | undefined;
 
@@ -205,7 +207,8 @@ class Preparation implements AsyncDisposable {
       ingest,
       log,
       onBytes,
-      diffId: async () => (await this.#startDiffIds(image)).get(digest),
+      ahead: this.#aheadMemory,
+      diffId: async () => (await this.#diffIds)?.get(digest),
       signal,
     });
     this.#hold(digest, { layer: cached, from: "streamed" });
@@ -332,14 +335,13 @@ class Preparation implements AsyncDisposable {
     this.#options.onStreamed?.([layer], true);
   }
 
-  #startDiffIds({ manifest }: ResolvedImage): Promise<ReadonlyMap<Digest, Digest>> {
+  /** The config is asked for beside the first layer that is read whole. */
+  #startDiffIds({ manifest }: ResolvedImage): void {
+    if (this.#diffIds !== undefined) return;
     const { source, signal } = this.#options;
-    if (this.#diffIds === undefined) {
-      this.#diffIds = readDiffIds(source, manifest, { signal });
-      // Asked for when the first layer is read; until then a failure waits for whoever asks.
-      this.#diffIds.catch(() => undefined);
-    }
-    return this.#diffIds;
+    this.#diffIds = readDiffIds(source, manifest, { signal });
+    // A failure waits for the end of that layer, when the answer is wanted.
+    this.#diffIds.catch(() => undefined);
   }
 }
 

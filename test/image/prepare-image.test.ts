@@ -1,9 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
-import { readdir, readFile, truncate, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { cacheRootOf, ingestDirectory, layerDirectory } from "../../src/cache/cache-paths.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { parsePlatform } from "../../src/oci/platform.ts";
 import {
@@ -12,43 +11,16 @@ import {
   buildDockerArchive,
   buildImage,
   buildIndex,
-  buildLayer,
   buildOciArchive,
-  buildTar,
   imageOf,
   layerOf,
   writeLayout,
 } from "../support/image-builder.ts";
-import { sampleBytes } from "../support/sample-bytes.ts";
 import { type TempDir, tempDir } from "../support/temp-dir.ts";
 import { addIndex } from "./add-index.ts";
 import { placeImage } from "./opened-image.ts";
+import { blobOf, blobsAsked, image, lower, upper } from "./prepare-samples.ts";
 import { prepare } from "./prepared-image.ts";
-
-const content = sampleBytes(400_000);
-const lower = await buildLayer({
-  entries: [
-    { name: "a", content },
-    { name: "gone", content: "x" },
-  ],
-});
-const upper = await buildLayer({
-  entries: [
-    { name: ".wh.gone", content: "" },
-    { name: "b", type: "symlink", linkname: "a" },
-  ],
-});
-const impossible = await buildLayer({
-  entries: [
-    { name: "a", content: "1" },
-    { name: "a/b", content: "a file is in its way" },
-  ],
-});
-const image = imageOf([lower, upper]);
-
-function blobsAsked(requests: readonly { readonly path: string }[]): readonly string[] {
-  return requests.map(({ path }) => path.split("/").at(-1) ?? "");
-}
 
 describe("prepareImage()", () => {
   test("makes the layers of an indexed image by their zTOCs, without their data", async () => {
@@ -276,137 +248,6 @@ describe("prepareImage()", () => {
   });
 });
 
-describe("prepareImage()", () => {
-  test.each([
-    { title: "is cut off", layer: { ...lower, ...blobOf(lower.bytes.subarray(0, 5000)) } },
-    { title: "is damaged", layer: { ...lower, ...blobOf(damaged(lower.bytes)) } },
-    { title: "holds a damaged tar", layer: layerOf(damaged(lower.tar, 100), "zstd") },
-    { title: "holds a tar that is cut off", layer: layerOf(lower.tar.subarray(0, 5000)) },
-    { title: "holds what no unpacker takes", layer: impossible },
-  ])("refuses a layer that $title and leaves nothing behind", async ({ layer }) => {
-    await using root = await tempDir();
-    await using placed = await placeImage(imageOf([layer]));
-    const { digest } = layer.descriptor;
-    await expect(prepare(root.path, placed.name)).rejects.toMatchObject({
-      kind: "data-loss",
-      message: expect.stringContaining(digest),
-    });
-    expect(await leftOvers(root.path)).toEqual([]);
-  });
-
-  test("refuses a layer whose diff ID is not that of the config", async () => {
-    await using root = await tempDir();
-    await using placed = await placeImage(imageOf([{ ...lower, tar: upper.tar }]));
-    await expect(prepare(root.path, placed.name)).rejects.toMatchObject({
-      kind: "data-loss",
-      message: expect.stringContaining("diff ID"),
-    });
-    expect(await leftOvers(root.path)).toEqual([]);
-  });
-
-  test("refuses a config that names other than as many layers", async () => {
-    await using root = await tempDir();
-    const { config } = imageOf([lower, upper]);
-    const short = imageOf([lower]);
-    const { length: size } = config.bytes;
-    const manifest = Buffer.from(
-      JSON.stringify({
-        ...JSON.parse(Buffer.from(short.manifest).toString()),
-        config: { ...short.config.descriptor, digest: digestOf(config.bytes), size },
-      }),
-    );
-    const descriptor = {
-      ...short.descriptor,
-      digest: digestOf(manifest),
-      size: manifest.length,
-    };
-    await using placed = await placeImage({ ...short, config, manifest, descriptor });
-    await expect(prepare(root.path, placed.name)).rejects.toMatchObject({ kind: "data-loss" });
-  });
-
-  test("fetches a layer once more, past caches, whose bytes were wrong on the way", async () => {
-    await using root = await tempDir();
-    const big = layerOf(await buildTar([{ name: "a", content: randomBytes(6 << 20) }]));
-    await using placed = await placeImage(imageOf([big]));
-    placed.registry.corruptNext(1, { at: 3 << 20, path: new RegExp(big.descriptor.digest) });
-    await using prepared = await prepare(root.path, placed.name);
-    expect(prepared.data(0)?.equals(big.tar)).toBe(true);
-  });
-
-  test("blames the source for bytes that stay wrong, and leaves nothing behind", async () => {
-    await using root = await tempDir();
-    await using placed = await placeImage(imageOf([lower]));
-    placed.registry.corruptNext(100, { at: 1000, path: new RegExp(lower.descriptor.digest) });
-    await expect(prepare(root.path, placed.name)).rejects.toMatchObject({
-      kind: "data-loss",
-      message: expect.stringContaining("digest"),
-    });
-    expect(await leftOvers(root.path)).toEqual([]);
-  });
-
-  test("leaves nothing behind when it is stopped in the middle of a layer", async () => {
-    await using root = await tempDir();
-    const big = layerOf(await buildTar([{ name: "a", content: randomBytes(30 << 20) }]), "none");
-    await using placed = await placeImage(imageOf([big]));
-    const stop = new AbortController();
-    const reason = new Error("enough");
-    const prepared = prepare(root.path, placed.name, {
-      signal: stop.signal,
-      onBytes: () => stop.abort(reason),
-    });
-    await expect(prepared).rejects.toBe(reason);
-    expect(await leftOvers(root.path)).toEqual([]);
-  });
-
-  test.each(["inodes", "entries", "geometry"])(
-    "makes a layer again whose file %s is damaged",
-    async (file) => {
-      await using root = await tempDir();
-      await using placed = await placeImage(image);
-      const before = await prepare(root.path, placed.name);
-      await before[Symbol.asyncDispose]();
-      const { digest } = lower.descriptor;
-      const path = join(layerDirectory(cacheRootOf(root.path), digest), file);
-      const bytes = await readFile(path);
-      bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 0xff;
-      await writeFile(path, bytes);
-      // Entries are read only when a tree is made.
-      if (file === "entries") await truncate(before.treePath, 10);
-      await using again = await prepare(root.path, placed.name);
-      expect(again.names()).toEqual(["a", "b"]);
-      expect(again.data(0)?.equals(lower.tar)).toBe(true);
-    },
-  );
-
-  test("makes a tree again that is damaged, without the network", async () => {
-    await using root = await tempDir();
-    await using placed = await placeImage(image);
-    const before = await prepare(root.path, placed.name);
-    await before[Symbol.asyncDispose]();
-    await truncate(before.treePath, 100);
-    placed.registry.clearRequests();
-    await using again = await prepare(root.path, placed.name);
-    expect(placed.registry.requests).toHaveLength(1);
-    expect(again.names()).toEqual(["a", "b"]);
-  });
-
-  test("reads a layer once for two that want it at the same time", async () => {
-    await using root = await tempDir();
-    const big = layerOf(await buildTar([{ name: "a", content: randomBytes(10 << 20) }]));
-    await using placed = await placeImage(imageOf([big]));
-    const both = await Promise.all([
-      prepare(root.path, placed.name),
-      prepare(root.path, placed.name),
-    ]);
-    for (const one of both) {
-      expect(one.data(0)?.equals(big.tar)).toBe(true);
-      await one[Symbol.asyncDispose]();
-    }
-    const { digest } = big.descriptor;
-    expect(blobsAsked(placed.registry.requests).filter((name) => name === digest)).toHaveLength(1);
-  });
-});
-
 const LAYERS = join(import.meta.dirname, "../fixtures/golden/layers");
 
 describe("prepareImage()", () => {
@@ -428,27 +269,6 @@ describe("prepareImage()", () => {
   });
 });
 
-/** Unfinished files, and layers that are in the cache. */
-async function leftOvers(root: string): Promise<string[]> {
-  const cacheRoot = cacheRootOf(root);
-  const found: string[] = [];
-  for (const path of [ingestDirectory(cacheRoot), join(cacheRoot, "sha256")]) {
-    found.push(...(await readdir(path).catch(() => [])));
-  }
-  return found;
-}
-
 function diffIdOf({ tar }: BuiltLayer): string {
   return digestOf(tar);
-}
-
-function blobOf(bytes: Uint8Array): Pick<BuiltLayer, "bytes" | "descriptor"> {
-  const { mediaType } = lower.descriptor;
-  return { bytes, descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length } };
-}
-
-function damaged(bytes: Uint8Array, at = bytes.length >> 1): Uint8Array {
-  const copy = new Uint8Array(bytes);
-  copy[at] = (copy[at] ?? 0) ^ 0x55;
-  return copy;
 }
