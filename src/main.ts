@@ -4,12 +4,28 @@ import type { CliServices } from "./cli/cli-services.ts";
 import { exitCodeOf } from "./cli/exit-code.ts";
 import { processIo } from "./cli/process-io.ts";
 import { runCli } from "./cli/run-cli.ts";
-import { spawnZtocWorker } from "./workers.ts";
+import {
+  spawnFuseWorker,
+  spawnInflateWorker,
+  spawnIngestWorker,
+  spawnTablesWorker,
+  spawnZtocWorker,
+} from "./workers.ts";
 
 /** What the process is, by the name it was started under (a symbolic link's, too). */
 const PERSONALITIES = new Map([["sociable", runCli]]);
 
-const services: CliServices = { spawnZtocWorker };
+const services: CliServices = {
+  spawnZtocWorker,
+  mountThreads: {
+    spawnFuse: spawnFuseWorker,
+    spawnInflate: spawnInflateWorker,
+    spawnTables: spawnTablesWorker,
+    spawnIngest: spawnIngestWorker,
+  },
+  // A compiled binary is the program itself; from source it is Bun that runs this file.
+  selfCommand: Bun.main.startsWith("/$bunfs/") ? [process.execPath] : [process.execPath, Bun.main],
+};
 
 const interrupted = new AbortController();
 for (const signalName of ["SIGINT", "SIGTERM"] as const) {

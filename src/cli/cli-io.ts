@@ -52,3 +52,14 @@ export class Interrupt extends Error {
     this.signalName = signalName;
   }
 }
+
+/** Another process has done the command's work and failed; it has said why itself. */
+export class FailedElsewhere extends Error {
+  override readonly name = "FailedElsewhere";
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super(`The process in the background ended with exit code ${exitCode}`);
+    this.exitCode = exitCode;
+  }
+}

@@ -1,3 +1,4 @@
+import type { MountThreads } from "../daemon/mount-threads.ts";
 import type { WorkerPort } from "../threads/worker-conversation.ts";
 import type { ZtocWorkerAnswer, ZtocWorkerRequest } from "../threads/ztoc-messages.ts";
 
@@ -8,4 +9,8 @@ export interface CliServices {
    * threads: commands then do the same work in this one.
    */
   readonly spawnZtocWorker?: () => WorkerPort<ZtocWorkerRequest, ZtocWorkerAnswer>;
+  /** Starts the threads of a mount; absent where there are none: nothing can be mounted then. */
+  readonly mountThreads?: MountThreads;
+  /** The program and what goes before its command line, to start it again; absent in tests. */
+  readonly selfCommand?: readonly string[];
 }

@@ -21,4 +21,6 @@ export interface CommandContext<Args, Flags> {
   /** Draws on a terminal; does nothing elsewhere. */
   readonly progress: Progress;
   readonly services: CliServices;
+  /** The whole command line, for a process that does the same in the background. */
+  readonly argv: readonly string[];
 }

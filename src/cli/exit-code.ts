@@ -1,5 +1,5 @@
 import { type ErrorKind, SociError } from "../errors.ts";
-import { Interrupt, OutputClosed } from "./cli-io.ts";
+import { FailedElsewhere, Interrupt, OutputClosed } from "./cli-io.ts";
 import { primaryErrorOf } from "./primary-error.ts";
 
 export const EXIT_DONE = 0;
@@ -27,6 +27,7 @@ export function exitCodeOf(thrown: unknown): number {
   const error = primaryErrorOf(thrown);
   if (error instanceof OutputClosed) return EXIT_DONE;
   if (error instanceof Interrupt) return EXIT_BY_SIGNAL[error.signalName];
+  if (error instanceof FailedElsewhere) return error.exitCode;
   if (error instanceof SociError) return EXIT_BY_KIND[error.kind];
   return EXIT_FAILED;
 }

@@ -20,6 +20,15 @@ export const commandRegistry: CommandGroup = {
       summary: "Print files of an image, fetching only what they need",
       load: async () => (await import("./commands/cat.ts")).catCommand,
     },
+    mount: {
+      summary: "Mount an image as a read-only directory, lazily",
+      load: async () => (await import("./commands/mount.ts")).mountCommand,
+    },
+    unmount: {
+      summary: "Unmount images that `sociable mount` mounted",
+      aliases: ["umount"],
+      load: async () => (await import("./commands/unmount.ts")).unmountCommand,
+    },
     ztoc: {
       summary: "Build and inspect zTOCs of single layers",
       commands: {

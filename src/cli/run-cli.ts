@@ -4,7 +4,13 @@ import { SociError } from "../errors.ts";
 import { jsonSink } from "../observability/json-sink.ts";
 import { type Logger, createLogger } from "../observability/log.ts";
 import { textSink } from "../observability/text-sink.ts";
-import { type CliIo, Interrupt, OutputClosed, type OutputStream } from "./cli-io.ts";
+import {
+  type CliIo,
+  FailedElsewhere,
+  Interrupt,
+  OutputClosed,
+  type OutputStream,
+} from "./cli-io.ts";
 import type { CliServices } from "./cli-services.ts";
 import { formatReport, reportOf } from "./error-report.ts";
 import { EXIT_DONE, EXIT_USAGE, exitCodeOf } from "./exit-code.ts";
@@ -30,6 +36,7 @@ interface RunCommandOptions {
   readonly io: CliIo;
   readonly services: CliServices;
   readonly reporter: ErrorReporter;
+  readonly commandLine: readonly string[];
 }
 
 const PROGRAM = "sociable";
@@ -48,7 +55,7 @@ export async function runCli(
   try {
     const selection = selectCommand(argv, { registry, program: PROGRAM });
     if (selection.kind === "group") return await runGroup(selection, { io, registry });
-    return await runCommand(selection, { io, services, reporter });
+    return await runCommand(selection, { io, services, reporter, commandLine: argv });
   } catch (error) {
     return reporter.report(error);
   }
@@ -77,7 +84,7 @@ async function runGroup(
 
 async function runCommand(
   { entry, path, argv }: Selected<"command">,
-  { io, services, reporter }: RunCommandOptions,
+  { io, services, reporter, commandLine }: RunCommandOptions,
 ): Promise<number> {
   const command = await entry.load();
   if (asksForHelp(argv, { ...command.flags, ...GLOBAL_FLAGS })) {
@@ -107,6 +114,7 @@ async function runCommand(
     signal: io.signal,
     progress,
     services,
+    argv: commandLine,
   });
   return EXIT_DONE;
 }
@@ -146,7 +154,8 @@ class ErrorReporter {
   /** Returns the exit code. */
   report(error: unknown): number {
     const cause = this.#rootOf(error);
-    if (cause instanceof OutputClosed) return exitCodeOf(cause);
+    const isSaid = cause instanceof OutputClosed || cause instanceof FailedElsewhere;
+    if (isSaid) return exitCodeOf(cause);
     const report = reportOf(cause);
     if (this.#log === undefined) {
       this.#io.stderr.write(formatReport(report, { program: PROGRAM, debug: this.#debug }));

@@ -16,15 +16,20 @@ import { openSource, openStoreIfThere, PLATFORM_FLAG } from "./image-flags.ts";
 import { openZtocFactory } from "./open-ztoc-factory.ts";
 import { REGISTRY_FLAGS, type RegistryFlagValues } from "./registry-options.ts";
 
-/** Of commands that look into an image. */
-export const VIEW_FLAGS = {
-  ...PLATFORM_FLAG,
+/** Of commands that need an image's SOCI index. */
+export const INDEX_FLAG = {
   index: {
     type: "string",
     valueName: "DIGEST|FILE",
     description:
       "SOCI index to use. Default: the one the manifest names, a referrer of it, or a local one",
   },
+} as const satisfies FlagSpecs;
+
+/** Of commands that look into an image. */
+export const VIEW_FLAGS = {
+  ...PLATFORM_FLAG,
+  ...INDEX_FLAG,
   stats: {
     type: "boolean",
     description:
@@ -81,7 +86,8 @@ export async function viewImage(
   if (flags.stats) io.stderr.write(statsOf(opened, source));
 }
 
-async function explicitIndex(text: string, cwd: string): Promise<ExplicitIndex> {
+/** The index that --index names. @throws not-found, data-loss, failed-precondition */
+export async function explicitIndex(text: string, cwd: string): Promise<ExplicitIndex> {
   if (isDigest(text)) return { digest: text };
   const what = `Cannot read SOCI index ${JSON.stringify(text)}`;
   try {

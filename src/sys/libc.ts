@@ -18,6 +18,7 @@ const SYMBOLS = {
   open: { args: ["ptr", "i32", "u32"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
   dup: { args: ["i32"], returns: "i32" },
+  dup2: { args: ["i32", "i32"], returns: "i32" },
   ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "ptr"], returns: "i32" },
   fallocate: { args: ["i32", "i32", I64, I64], returns: "i32" },
@@ -31,7 +32,8 @@ const SYMBOLS = {
   epoll_create1: { args: ["i32"], returns: "i32" },
   epoll_ctl: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
   epoll_wait: { args: ["i32", "ptr", "i32", "i32"], returns: "i32" },
-  sched_yield: { args: [], returns: "i32" },
+  llistxattr: { args: ["ptr", "ptr", "u64"], returns: I64 },
+  lgetxattr: { args: ["ptr", "ptr", "ptr", "u64"], returns: I64 },
 } as const;
 
 function openLibc(): Library<typeof SYMBOLS>["symbols"] {
@@ -117,6 +119,11 @@ export function sysClose(fd: number): number {
 /** dup(2). */
 export function sysDup(fd: number): number {
   return result(libc.dup(fd));
+}
+
+/** dup2(2). */
+export function sysDup2(fd: number, target: number): number {
+  return result(libc.dup2(fd, target));
 }
 
 /** ioctl(2) with a pointer. */
@@ -251,11 +258,6 @@ export function epollData(events: DataView, index: number): number {
   return events.getUint32(index * EPOLL_EVENT_BYTES + (IS_PACKED ? 4 : 8), true);
 }
 
-/** sched_yield(2). */
-export function sysYield(): number {
-  return result(libc.sched_yield());
-}
-
 const F_GETFL = 3;
 const F_SETFL = 4;
 const O_NONBLOCK = 0o4000;
@@ -264,4 +266,23 @@ const O_NONBLOCK = 0o4000;
 export function sysSetNonBlocking(fd: number): number {
   const flags = result(libc.fcntl(fd, F_GETFL, null));
   return flags < 0 ? flags : result(libc.fcntl(fd, F_SETFL, BigInt(flags | O_NONBLOCK)));
+}
+
+/** llistxattr(2): bytes of the names, each ended by a NUL; an empty buffer asks how many. */
+export function sysListXattr(path: string | Uint8Array, names: Uint8Array): number {
+  return result(libc.llistxattr(cString(path), names.length === 0 ? null : names, names.length));
+}
+
+/** lgetxattr(2): bytes of the value; an empty buffer asks how many. */
+export function sysGetXattr(
+  path: string | Uint8Array,
+  name: string | Uint8Array,
+  value: Uint8Array,
+): number {
+  const buffer = value.length === 0 ? null : value;
+  return result(libc.lgetxattr(cString(path), cString(name), buffer, value.length));
+}
+
+function cString(text: string | Uint8Array): Uint8Array {
+  return typeof text === "string" ? pathBytes(text) : Buffer.concat([text, Buffer.of(0)]);
 }

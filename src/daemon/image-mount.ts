@@ -1,0 +1,221 @@
+import { availableParallelism } from "node:os";
+import type { CachedLayer } from "../cache/cached-layer.ts";
+import { SociError } from "../errors.ts";
+import { negotiateFuse } from "../fuse/device.ts";
+import type { FuseNegotiated } from "../fuse/init.ts";
+import { notifyResend } from "../fuse/replies.ts";
+import type { SpanScheduler } from "../fetch/span-scheduler.ts";
+import type { PreparedImage } from "../image/prepare-image.ts";
+import { FileReads } from "../lazyfs/read-file.ts";
+import type { Logger } from "../observability/log.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import type { ImageSource } from "../oci/image-source.ts";
+import { ChainTable } from "../tree/chain-table.ts";
+import { mapTable } from "../cache/table-file.ts";
+import { LayerTable } from "../tree/layer-table.ts";
+import { sysClose } from "../sys/libc.ts";
+import { mountFuse } from "../sys/mount-fuse.ts";
+import { findMount } from "../sys/mountinfo.ts";
+import { setReadahead } from "../sys/readahead.ts";
+import { type FuseWorkerPort, FuseWorkers } from "../threads/fuse-workers.ts";
+import { type AnsweredLayer, ReadAnswerer } from "../threads/read-answerer.ts";
+import { type MountTables, mountTablesOf } from "./mount-tables.ts";
+import { unmountImage } from "./unmount-image.ts";
+
+export interface ImageMountOptions {
+  /** Absolute, without symlinks. */
+  readonly directory: string;
+  /** Shown as the mount's source. */
+  readonly name: string;
+  /** Stays the caller's, who closes it after the mount. */
+  readonly prepared: PreparedImage;
+  readonly source: ImageSource;
+  readonly scheduler: SpanScheduler;
+  /** Brings a layer in again that can only be had whole. */
+  readonly refetchWhole: (
+    layer: CachedLayer,
+    descriptor: Descriptor,
+    signal: AbortSignal,
+  ) => Promise<void>;
+  /** Threads to answer the kernel, fresh; the mount ends them. */
+  readonly ports: readonly FuseWorkerPort[];
+  readonly suid?: boolean;
+  readonly dev?: boolean;
+  readonly allowOther: boolean;
+  readonly log: Logger;
+}
+
+/** A connection that another process served before. */
+export interface TakenConnection {
+  readonly fd: number;
+  readonly negotiated: FuseNegotiated;
+}
+
+/** Threads that answer the kernel; more do not help, as reads that wait do not hold one. */
+export const FUSE_THREADS = Math.max(2, Math.min(4, availableParallelism()));
+
+const MAX_READ = 1 << 20;
+const READAHEAD_BYTES = 4 << 20;
+
+/**
+ * An image mounted on a directory. Nothing that it knows is not on disk: any process that has the
+ * descriptor and the cache can go on where this one ends.
+ */
+export class ImageMount implements AsyncDisposable {
+  readonly negotiated: FuseNegotiated;
+  /** By which the scheduler knows the image's layers. */
+  readonly layerNumbers: readonly number[];
+  readonly #directory: string;
+  readonly #fd: number;
+  readonly #workers: FuseWorkers;
+  readonly #answerer: ReadAnswerer;
+  readonly #log: Logger;
+  #isUnmounted = false;
+  #disposed: Promise<void> | undefined;
+
+  private constructor(
+    { directory, log }: ImageMountOptions,
+    opened: {
+      readonly fd: number;
+      readonly negotiated: FuseNegotiated;
+      readonly workers: FuseWorkers;
+      readonly answerer: ReadAnswerer;
+      readonly layerNumbers: readonly number[];
+    },
+  ) {
+    this.layerNumbers = opened.layerNumbers;
+    this.negotiated = opened.negotiated;
+    this.#directory = directory;
+    this.#log = log;
+    this.#fd = opened.fd;
+    this.#workers = opened.workers;
+    this.#answerer = opened.answerer;
+  }
+
+  /** Mounts, and serves. @throws failed-precondition, permission-denied, unsupported … */
+  static async open(options: ImageMountOptions): Promise<ImageMount> {
+    const { directory, name, prepared, suid = false, dev = false, allowOther } = options;
+    const tables = mountTablesOf(prepared);
+    await using cleanup = new AsyncDisposableStack();
+    const fd = await mountFuse({
+      directory,
+      source: name,
+      maxRead: MAX_READ,
+      allowOther,
+      suid,
+      dev,
+    });
+    cleanup.defer(() => void sysClose(fd));
+    cleanup.defer(() => unmountImage(directory, { force: true }));
+    const negotiated = negotiateFuse(fd, { maxRead: MAX_READ, acls: hasAcls(prepared) });
+    const mount = await ImageMount.#serve(options, tables, { fd, negotiated });
+    await raiseReadahead(directory);
+    cleanup.move();
+    return mount;
+  }
+
+  /**
+   * Goes on serving a connection whose process has ended: what that one had read and not answered
+   * comes again. The descriptor is this mount's from now on.
+   */
+  static async takeOver(
+    options: ImageMountOptions,
+    connection: TakenConnection,
+  ): Promise<ImageMount> {
+    const mount = await ImageMount.#serve(options, mountTablesOf(options.prepared), connection);
+    notifyResend(connection.fd);
+    return mount;
+  }
+
+  static async #serve(
+    options: ImageMountOptions,
+    { tables, rootChain, numbers }: MountTables,
+    { fd, negotiated }: TakenConnection,
+  ): Promise<ImageMount> {
+    const { prepared, scheduler, source, ports, log } = options;
+    const layers = new Map<number, AnsweredLayer>();
+    for (const { descriptor, layer } of prepared.layers) {
+      const table = numbers.get(descriptor.digest);
+      if (table === undefined || layers.has(table)) continue;
+      scheduler.addLayer({
+        id: table,
+        layer,
+        descriptor,
+        source,
+        refetchWhole: (signal) => options.refetchWhole(layer, descriptor, signal),
+      });
+      layers.set(table, {
+        files: new FileReads(LayerTable.open(layer.inodes())),
+        reader: {
+          read: (start, end, bytes, at) => scheduler.readRange(table, start, end, bytes, at),
+        },
+        want: (start, end, { signal }) =>
+          scheduler.want(table, start, end, { priority: "demand", signal }),
+      });
+    }
+    const answerer = new ReadAnswerer({ layers, maxRead: negotiated.maxRead, log });
+    const cachedOf = new Map(
+      prepared.layers.map(({ descriptor, layer }) => [numbers.get(descriptor.digest), layer]),
+    );
+    const workers = await FuseWorkers.start({
+      ports,
+      fd,
+      negotiated,
+      tables,
+      rootChain,
+      onMiss: (miss) => void answerer.answer(miss),
+      onInterrupt: (unique) => answerer.interrupt(unique),
+      onDamage: (layer, { span }) => cachedOf.get(layer)?.damage(span),
+    });
+    return new ImageMount(options, {
+      fd,
+      negotiated,
+      workers,
+      answerer,
+      layerNumbers: [...layers.keys()],
+    });
+  }
+
+  /** Resolves when it has been unmounted, by whomever; rejects when it cannot be served any more. */
+  get unmounted(): Promise<void> {
+    return this.#workers.unmounted.then(() => {
+      this.#isUnmounted = true;
+    });
+  }
+
+  /** Unmounts; one that is in use is detached, and whoever uses it gets errors. */
+  async unmount(): Promise<void> {
+    if (this.#isUnmounted) return;
+    try {
+      await unmountImage(this.#directory);
+    } catch (error) {
+      if (!(error instanceof SociError) || error.kind === "not-found") return;
+      this.#log.warn("mount is in use and is detached", { directory: this.#directory });
+      await unmountImage(this.#directory, { force: true });
+    }
+  }
+
+  /** Unmounts, and ends the threads. Twice is fine. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed ??= this.#dispose();
+    await this.#disposed;
+  }
+
+  async #dispose(): Promise<void> {
+    // A read that waits would keep the mount in use.
+    this.#answerer.interruptAll();
+    await this.unmount();
+    await this.#workers[Symbol.asyncDispose]();
+    sysClose(this.#fd);
+  }
+}
+
+function hasAcls({ layers, treePath }: PreparedImage): boolean {
+  if (ChainTable.open(mapTable(treePath)).hasAcls) return true;
+  return layers.some(({ layer }) => LayerTable.open(layer.inodes()).hasAcls);
+}
+
+async function raiseReadahead(directory: string): Promise<void> {
+  const mount = await findMount(directory);
+  if (mount !== undefined) await setReadahead(mount.device, READAHEAD_BYTES);
+}

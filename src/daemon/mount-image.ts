@@ -1,0 +1,127 @@
+import { availableParallelism } from "node:os";
+import type { WaitOptions } from "../async/wait-options.ts";
+import type { CachedLayer } from "../cache/cached-layer.ts";
+import { LayerCache } from "../cache/layer-cache.ts";
+import { SpanScheduler } from "../fetch/span-scheduler.ts";
+import { type PreparedImage, prepareImage } from "../image/prepare-image.ts";
+import { refetchWhole } from "../image/refetch-whole.ts";
+import type { Logger } from "../observability/log.ts";
+import type { Descriptor, Platform } from "../oci/descriptor.ts";
+import type { ImageSource } from "../oci/image-source.ts";
+import type { ExplicitIndex } from "../soci/discover.ts";
+import { openLocalStore } from "../soci/local-store.ts";
+import { InflatePool } from "../threads/inflate-pool.ts";
+import { IngestWorkers } from "../threads/ingest-workers.ts";
+import { TablesWorker } from "../threads/tables-worker.ts";
+import { ImageFill } from "./image-fill.ts";
+import { FUSE_THREADS, ImageMount, type TakenConnection } from "./image-mount.ts";
+import { MountedImage } from "./mounted-image.ts";
+import type { MountThreads } from "./mount-threads.ts";
+
+/** Told of layers that are downloaded whole. */
+export interface StreamedProgress {
+  add(bytes: number): void;
+  end(): void;
+}
+
+export interface MountImageOptions extends WaitOptions {
+  readonly source: ImageSource;
+  /** Absolute, without symlinks. */
+  readonly directory: string;
+  /** Shown as the mount's source. */
+  readonly name: string;
+  /** The state root. */
+  readonly root: string;
+  readonly platform?: Platform | undefined;
+  readonly index?: ExplicitIndex | undefined;
+  readonly suid?: boolean;
+  readonly dev?: boolean;
+  readonly allowOther: boolean;
+  /** Most that the cache may take; by default what ad hoc mounts may. */
+  readonly capBytes?: number | undefined;
+  /** How long a read may wait. */
+  readonly readTimeoutMs: number;
+  readonly threads: MountThreads;
+  readonly log: Logger;
+  readonly onStreamed: (layers: readonly Descriptor[], isIndexed: boolean) => StreamedProgress;
+  /** Instead of mounting: a connection that another process served, whose mount is at `directory`. */
+  readonly connection?: TakenConnection;
+}
+
+/** Prepares an image in the cache, mounts it and serves the mount. @throws what any of it throws */
+export async function mountImage(options: MountImageOptions): Promise<MountedImage> {
+  const { root, source, directory, name, threads, log, signal, connection } = options;
+  await using resources = new AsyncDisposableStack();
+  const cores = availableParallelism();
+  // Threads load their code while the network is waited for.
+  const ports = Array.from({ length: FUSE_THREADS }, () => threads.spawnFuse());
+  resources.defer(() => {
+    for (const port of ports) port.terminate();
+  });
+  const inflate = resources.use(new InflatePool({ spawn: threads.spawnInflate, count: cores }));
+  inflate.warm();
+  const cache = resources.use(await LayerCache.open({ root, capBytes: options.capBytes, log }));
+  const scheduler = resources.use(
+    new SpanScheduler({
+      filler: inflate,
+      cache,
+      deadlineMs: options.readTimeoutMs,
+      log,
+    }),
+  );
+  const ingesters = resources.use(
+    new IngestWorkers({ spawn: threads.spawnIngest, count: cores, cacheRoot: cache.root }),
+  );
+  const prepared = resources.use(await prepare(cache, ingesters, options));
+  const mountOptions = {
+    directory,
+    name,
+    prepared,
+    source,
+    scheduler,
+    ports,
+    refetchWhole: (layer: CachedLayer, descriptor: Descriptor, signal: AbortSignal) =>
+      refetchWhole(layer, { descriptor, source, ingest: ingesters.ingest, log, signal }),
+    suid: options.suid ?? false,
+    dev: options.dev ?? false,
+    allowOther: options.allowOther,
+    log,
+  };
+  signal?.throwIfAborted();
+  const mount = resources.use(
+    connection === undefined
+      ? await ImageMount.open(mountOptions)
+      : await ImageMount.takeOver(mountOptions, connection),
+  );
+  return new MountedImage({
+    mount,
+    fill: new ImageFill({ scheduler, layers: mount.layerNumbers, log }),
+    resources: resources.move(),
+  });
+}
+
+async function prepare(
+  cache: LayerCache,
+  { ingest }: IngestWorkers,
+  { source, root, platform, index, threads, log, onStreamed, signal }: MountImageOptions,
+): Promise<PreparedImage> {
+  await using store = await openLocalStore({ root, signal });
+  const progress: StreamedProgress[] = [];
+  try {
+    return await prepareImage({
+      source,
+      cache,
+      store,
+      platform,
+      index,
+      startTables: () => new TablesWorker({ spawn: threads.spawnTables, cacheRoot: cache.root }),
+      ingest,
+      log,
+      onStreamed: (layers, isIndexed) => progress.push(onStreamed(layers, isIndexed)),
+      onBytes: (count) => progress.at(-1)?.add(count),
+      signal,
+    });
+  } finally {
+    for (const item of progress) item.end();
+  }
+}

@@ -1,0 +1,58 @@
+import type { LayerHandle } from "../cache/layer-files.ts";
+import type { Damage } from "../cache/layer-reader.ts";
+import type { FuseNegotiated } from "../fuse/init.ts";
+import type { ErrorMessage } from "./ztoc-messages.ts";
+
+/** One table of a mount: by its number, which is the upper half of the ids of the nodes in it. */
+export type MountTable =
+  | {
+      readonly kind: "chain";
+      readonly table: number;
+      /** The file of the merged tree. */
+      readonly path: string;
+      /** Table numbers of its layers, bottom first. */
+      readonly layers: readonly number[];
+    }
+  | {
+      readonly kind: "layer";
+      readonly table: number;
+      /** The file of its inodes. */
+      readonly inodes: string;
+      readonly files: LayerHandle;
+    };
+
+export interface FuseWorkerStart {
+  readonly kind: "start";
+  /** This thread's own descriptor of the connection. */
+  readonly fd: number;
+  /** An eventfd: written to, the thread looks at its messages. */
+  readonly wakeFd: number;
+  readonly negotiated: FuseNegotiated;
+  readonly tables: readonly MountTable[];
+  /** Number of the chain that the mount's root shows. */
+  readonly rootChain: number;
+}
+
+/** A thread that serves a mount hears of nothing while it waits for the kernel: write its eventfd behind a message. */
+export type FuseWorkerRequest = FuseWorkerStart | { readonly kind: "stop" };
+
+/** A read of bytes that are not in the cache: whoever gets this answers it, on the same descriptor. */
+export interface ReadMiss {
+  readonly kind: "miss";
+  readonly fd: number;
+  readonly unique: bigint;
+  readonly layer: number;
+  readonly entry: number;
+  /** Within the file. */
+  readonly offset: number;
+  readonly size: number;
+}
+
+export type FuseWorkerAnswer =
+  | { readonly kind: "ready" }
+  | ReadMiss
+  | { readonly kind: "interrupt"; readonly unique: bigint }
+  | { readonly kind: "damaged"; readonly layer: number; readonly damage: Damage }
+  | { readonly kind: "unmounted" }
+  | { readonly kind: "stopped" }
+  | { readonly kind: "failed"; readonly error: ErrorMessage };

@@ -1,0 +1,84 @@
+import { LayerFiles } from "../cache/layer-files.ts";
+import { DAMAGED, LayerReader } from "../cache/layer-reader.ts";
+import { mapTable } from "../cache/table-file.ts";
+import { FuseChannel } from "../fuse/fuse-channel.ts";
+import {
+  LazyFileSystem,
+  type MountedChain,
+  type MountedLayer,
+} from "../lazyfs/lazy-file-system.ts";
+import { ChainTable } from "../tree/chain-table.ts";
+import { LayerTable } from "../tree/layer-table.ts";
+import type { FuseWorkerAnswer, FuseWorkerRequest, FuseWorkerStart } from "./fuse-messages.ts";
+import { errorMessageOf } from "./ztoc-messages.ts";
+
+declare const self: {
+  onmessage: ((event: MessageEvent<FuseWorkerRequest>) => void) | null;
+  postMessage(message: FuseWorkerAnswer): void;
+};
+
+let channel: FuseChannel | undefined;
+let isStopped = false;
+
+function open({ fd, wakeFd, negotiated, tables, rootChain }: FuseWorkerStart): FuseChannel {
+  const chains = new Map<number, MountedChain>();
+  const layers = new Map<number, MountedLayer>();
+  const readers = new Map<number, LayerReader>();
+  for (const table of tables) {
+    if (table.kind === "chain") {
+      const chain = ChainTable.open(mapTable(table.path));
+      chains.set(table.table, { table: chain, layers: table.layers });
+    } else {
+      const reader = new LayerReader(LayerFiles.open(table.files));
+      readers.set(table.table, reader);
+      layers.set(table.table, { table: LayerTable.open(mapTable(table.inodes)), reader });
+    }
+  }
+  const fileSystem = new LazyFileSystem({
+    chains,
+    layers,
+    rootChain,
+    onMiss: ({ unique }, { layer, entry, offset, size }, result) => {
+      const damage = result === DAMAGED ? readers.get(layer)?.damaged : undefined;
+      if (damage !== undefined) self.postMessage({ kind: "damaged", layer, damage });
+      self.postMessage({ kind: "miss", fd, unique, layer, entry, offset, size });
+    },
+    onInterrupt: (unique) => self.postMessage({ kind: "interrupt", unique }),
+  });
+  return new FuseChannel({ fd, wakeFd, negotiated, fileSystem });
+}
+
+/** Serves until there is a message to look at; then goes on. */
+function serve(): void {
+  if (channel === undefined || isStopped) return;
+  try {
+    if (channel.serve() === "woken") {
+      setImmediate(serve);
+      return;
+    }
+    end({ kind: "unmounted" });
+  } catch (error) {
+    end({ kind: "failed", error: errorMessageOf(error) });
+  }
+}
+
+function end(last: FuseWorkerAnswer): void {
+  isStopped = true;
+  channel?.[Symbol.dispose]();
+  channel = undefined;
+  self.postMessage(last);
+}
+
+self.onmessage = ({ data }) => {
+  if (data.kind === "stop") {
+    end({ kind: "stopped" });
+    return;
+  }
+  try {
+    channel = open(data);
+    self.postMessage({ kind: "ready" });
+    setImmediate(serve);
+  } catch (error) {
+    end({ kind: "failed", error: errorMessageOf(error) });
+  }
+};

@@ -1,0 +1,115 @@
+import { replyData, replyError } from "../fuse/replies.ts";
+import type { FileReads, FileTarget, TarReader } from "../lazyfs/read-file.ts";
+import type { WaitOptions } from "../async/wait-options.ts";
+import type { Logger } from "../observability/log.ts";
+import { EINTR, EIO } from "../sys/errno.ts";
+import type { ReadMiss } from "./fuse-messages.ts";
+
+/** One layer as whoever answers missed reads needs it. */
+export interface AnsweredLayer {
+  readonly files: FileReads;
+  /** Reads what is there by now: from the cache, or a span that is being inflated, or memory. */
+  readonly reader: TarReader;
+  /** Resolves when all of these bytes of the layer's tar can be read. */
+  want(start: number, end: number, options: WaitOptions): Promise<void>;
+}
+
+export interface ReadAnswererOptions {
+  /** By table number. */
+  readonly layers: ReadonlyMap<number, AnsweredLayer>;
+  /** Of the largest read. */
+  readonly maxRead: number;
+  readonly log: Logger;
+}
+
+const SLACK = 32 * 1024;
+/** Interrupts that came before the read that they are about. */
+const MAX_EARLY = 1024;
+/** Bytes that were there may have been evicted before they were read: how often they are asked for again. */
+const MAX_ROUNDS = 8;
+
+/**
+ * Answers reads that threads of the mount could not: waits until the bytes are there, then writes
+ * the reply on the descriptor that the request came from. A failure is EIO; whoever knows its reason
+ * has logged it.
+ */
+export class ReadAnswerer {
+  readonly #layers: ReadonlyMap<number, AnsweredLayer>;
+  readonly #target: FileTarget;
+  readonly #log: Logger;
+  readonly #pending = new Map<bigint, AbortController>();
+  readonly #early = new Set<bigint>();
+
+  constructor({ layers, maxRead, log }: ReadAnswererOptions) {
+    this.#layers = layers;
+    this.#log = log;
+    this.#target = {
+      bytes: new Uint8Array(maxRead + 2 * SLACK),
+      slack: SLACK,
+      start: SLACK,
+      end: SLACK,
+    };
+  }
+
+  /** Reads that wait. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /** Never rejects. */
+  async answer(miss: ReadMiss): Promise<void> {
+    const { fd, unique } = miss;
+    if (this.#early.delete(unique)) {
+      replyError(fd, unique, EINTR);
+      return;
+    }
+    const controller = new AbortController();
+    this.#pending.set(unique, controller);
+    try {
+      await this.#answer(miss, controller.signal);
+    } catch (error) {
+      if (!controller.signal.aborted) {
+        this.#log.debug("read failed", { layer: miss.layer, entry: miss.entry, error });
+      }
+      replyError(fd, unique, controller.signal.aborted ? EINTR : EIO);
+    } finally {
+      this.#pending.delete(unique);
+    }
+  }
+
+  /** The caller of a read gives up: it is answered at once. */
+  interrupt(unique: bigint): void {
+    const pending = this.#pending.get(unique);
+    if (pending !== undefined) {
+      pending.abort(new DOMException("the reader was interrupted", "AbortError"));
+      return;
+    }
+    // Either it has been answered, or another thread's message about it is still on its way.
+    this.#early.add(unique);
+    for (const oldest of this.#early) {
+      if (this.#early.size <= MAX_EARLY) break;
+      this.#early.delete(oldest);
+    }
+  }
+
+  /** Fails all that wait: the mount ends. */
+  interruptAll(): void {
+    for (const controller of this.#pending.values()) {
+      controller.abort(new DOMException("the mount ends", "AbortError"));
+    }
+  }
+
+  async #answer(miss: ReadMiss, signal: AbortSignal): Promise<void> {
+    const layer = this.#layers.get(miss.layer);
+    if (layer === undefined) throw new Error(`no layer with table ${miss.layer}`);
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const ranges = layer.files.rangesOf(miss);
+      for (const { start, end } of ranges) await layer.want(start, end, { signal });
+      if (layer.files.read(miss, layer.reader, this.#target) >= 0) {
+        replyData(miss.fd, miss.unique, this.#target);
+        return;
+      }
+    }
+    throw new Error(`bytes of layer ${miss.layer} were evicted ${MAX_ROUNDS} times before a read`);
+  }
+}

@@ -1,0 +1,110 @@
+import { existsSync } from "node:fs";
+import { SOCIABLE } from "./sociable-binary.ts";
+import { findMount } from "../../src/sys/mountinfo.ts";
+import { abortFuse } from "../../src/sys/unmount-fuse.ts";
+import { MNT_DETACH, sysUmount } from "../../src/sys/libc.ts";
+
+/** Why real mounts cannot be tried here; undefined when they can. */
+export const MOUNTS_IMPOSSIBLE: string | undefined =
+  process.geteuid?.() !== 0
+    ? "not root"
+    : existsSync("/dev/fuse")
+      ? undefined
+      : "there is no /dev/fuse";
+
+export interface MountOptions {
+  readonly root: string;
+  readonly image: string;
+  readonly directory: string;
+  readonly flags?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Runs before the program: another user, as setpriv gives it. */
+  readonly prefix?: readonly string[];
+}
+
+/** A `sociable mount` in the foreground. Disposing ends it and whatever is left of its mount. */
+export class MountProcess implements AsyncDisposable {
+  readonly directory: string;
+  readonly #child: Bun.Subprocess<"ignore", "pipe", "pipe">;
+  readonly #output: Promise<void>;
+  #stderr = "";
+  #onText: () => void = () => undefined;
+
+  private constructor({ root, image, directory, flags = [], env = {}, prefix = [] }: MountOptions) {
+    this.directory = directory;
+    const command = [...prefix, SOCIABLE, "mount", "--root", root, ...flags, image, directory];
+    this.#child = Bun.spawn(command, {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      env: { ...process.env, ...env },
+    });
+    this.#output = this.#read();
+  }
+
+  /** Resolves when the mount can be used. @throws with what was printed when it ends before */
+  static async start(options: MountOptions): Promise<MountProcess> {
+    const mount = new MountProcess(options);
+    await mount.saying("Mounted ");
+    return mount;
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** What it has printed on standard error so far. */
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  /** Its exit code, once it has ended. */
+  get exited(): Promise<number> {
+    return this.#output.then(() => this.#child.exited);
+  }
+
+  /** Waits until it has said so on standard error. */
+  async saying(text: string): Promise<void> {
+    const said = new Promise<void>((resolve) => {
+      this.#onText = () => {
+        if (this.#stderr.includes(text)) resolve();
+      };
+      this.#onText();
+    });
+    const ended = this.exited.then((code) => {
+      if (!this.#stderr.includes(text)) {
+        throw new Error(`sociable mount ended with ${code}: ${this.#stderr}`);
+      }
+    });
+    await Promise.race([said, ended]);
+  }
+
+  kill(signal: NodeJS.Signals = "SIGKILL"): void {
+    this.#child.kill(signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.exited;
+    await removeMount(this.directory);
+  }
+
+  async #read(): Promise<void> {
+    const decoder = new TextDecoder();
+    for await (const chunk of this.#child.stderr) {
+      this.#stderr += decoder.decode(chunk, { stream: true });
+      this.#onText();
+    }
+    this.#onText();
+  }
+}
+
+/** Takes away whatever FUSE mounts are left on a directory; nobody may wait for them afterwards. */
+export async function removeMount(directory: string): Promise<void> {
+  for (;;) {
+    const mount = await findMount(directory);
+    if (mount === undefined || !mount.type.startsWith("fuse")) return;
+    await abortFuse(mount.device);
+    if (sysUmount(directory, MNT_DETACH) < 0) return;
+  }
+}
