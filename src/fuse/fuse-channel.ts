@@ -12,12 +12,14 @@ import {
   errnoName,
 } from "../sys/errno.ts";
 import { sysReadTo, sysWriteFrom } from "../sys/libc.ts";
-import { fuse_out_header } from "./abi-structs.ts";
+import { fuse_in_header, fuse_out_header } from "./abi-structs.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { RawFileSystem } from "./filesystem.ts";
 import type { FrameBuffers } from "./frame-buffers.ts";
+import { HelpLine, type HelpOptions } from "./help-line.ts";
 import type { FuseNegotiated } from "./init.ts";
 import { RequestWaiter } from "./request-waiter.ts";
+import { SpinGauge } from "./spin-gauge.ts";
 
 /** Why serve() came back: somebody wrote the eventfd, or nobody can use the mount any more. */
 export type ServeEnd = "woken" | "unmounted";
@@ -29,28 +31,39 @@ export interface FuseChannelOptions {
   readonly wakeFd: number;
   readonly negotiated: FuseNegotiated;
   readonly fileSystem: RawFileSystem;
+  /** Where several threads share the connection. */
+  readonly help?: HelpOptions;
   readonly log?: Logger;
 }
 
 const HEADER = fuse_out_header.bytes;
 /** A thread that is never idle looks at its eventfd after so many requests. */
 const REQUESTS_PER_LOOK = 256;
+/** A thread that was called for help rests again after so long without a request. */
+const HELP_IDLE_MS = 5;
+/** Longer than a client takes from one answer to its next question. */
+const SPIN_MS = 0.04;
 
-/** One thread's share of a FUSE connection. */
+/** One thread's share of a FUSE connection. Made, used and disposed of in that thread. */
 export class FuseChannel implements Disposable {
   readonly #fd: number;
   readonly #log: Logger;
   readonly #dispatcher: Dispatcher;
   readonly #buffers: FrameBuffers;
   readonly #waiter: RequestWaiter;
+  readonly #spin = new SpinGauge();
+  readonly #help: HelpLine | undefined;
+  /** Requests since the eventfd was looked at. */
+  #sinceLook = 0;
 
-  constructor({ fd, wakeFd, negotiated, fileSystem, log = NO_LOG }: FuseChannelOptions) {
+  constructor({ fd, wakeFd, negotiated, fileSystem, help, log = NO_LOG }: FuseChannelOptions) {
     this.#fd = fd;
     this.#log = log;
     const { maxRead } = negotiated;
     this.#dispatcher = new Dispatcher({ fileSystem, maxRead, fd, log });
     this.#buffers = this.#dispatcher.buffers;
     this.#waiter = new RequestWaiter(fd, wakeFd);
+    this.#help = help === undefined ? undefined : new HelpLine(help, wakeFd);
   }
 
   /**
@@ -58,38 +71,82 @@ export class FuseChannel implements Disposable {
    * again after "woken". Throws when the device fails.
    */
   serve(): ServeEnd {
-    const fd = this.#fd;
-    const { request, requestAddress } = this.#buffers;
-    const room = request.length;
-    let left = REQUESTS_PER_LOOK;
+    const help = this.#help;
+    if (help?.isWokenAtRest()) return "woken";
+    const idleMs = help?.rests ? HELP_IDLE_MS : -1;
     for (;;) {
-      const length = sysReadTo(fd, requestAddress, room);
-      if (length >= 0) {
-        if (this.#dispatcher.handle(length)) this.#write();
-        left -= 1;
-        if (left > 0) continue;
-        left = REQUESTS_PER_LOOK;
-        if (this.#waiter.isWoken()) return "woken";
-      } else if (length === -EAGAIN) {
-        if (this.#waiter.wait()) return "woken";
-      } else if (isGone(length)) {
+      const failed = this.#serveQueue();
+      if (isGone(failed)) {
+        // Who rests sees no end of the mount.
+        help?.call();
         return "unmounted";
-      } else if (!isPassing(length)) {
-        throw new SociError("internal", `Cannot read FUSE requests: ${errnoName(-length)}`);
       }
+      if (failed !== -EAGAIN) {
+        throw new SociError("internal", `Cannot read FUSE requests: ${errnoName(-failed)}`);
+      }
+      // A thread that looked, and found, for a while may not have slept since.
+      if (this.#sinceLook >= REQUESTS_PER_LOOK && this.#isWoken()) return "woken";
+      if (this.#spin.isWorthIt() && this.#spinForRequest()) continue;
+      const end = this.#waiter.wait(idleMs);
+      if (end === "woken" || (end === "idle" && help?.isWokenAtRest())) return "woken";
     }
   }
 
   [Symbol.dispose](): void {
+    this.#help?.[Symbol.dispose]();
     this.#waiter[Symbol.dispose]();
   }
 
-  #write(): void {
-    const { address, start, end } = this.#buffers;
-    const written = sysWriteFrom(this.#fd, address + start - HEADER, end - start + HEADER);
+  /** Answers what has come, at most so much that the eventfd is looked at; -EAGAIN, or why there is no more. */
+  #serveQueue(): number {
+    for (let queued = false; this.#sinceLook < 2 * REQUESTS_PER_LOOK; queued = true) {
+      const failed = this.#serveNext(queued);
+      if (failed < 0) return failed;
+    }
+    return -EAGAIN;
+  }
+
+  /** Looks for a request for a moment; whether there was one, or the end of the mount. */
+  #spinForRequest(): boolean {
+    const end = performance.now() + SPIN_MS;
+    do {
+      if (this.#serveNext(false) !== -EAGAIN) {
+        this.#spin.record(true);
+        return true;
+      }
+    } while (performance.now() < end);
+    this.#spin.record(false);
+    return false;
+  }
+
+  /** 0 when a request was answered, else -errno. */
+  #serveNext(queued: boolean): number {
+    const { request, requestAddress } = this.#buffers;
+    for (;;) {
+      const length = sysReadTo(this.#fd, requestAddress, request.length);
+      if (length >= 0) {
+        this.#sinceLook += 1;
+        if (this.#dispatcher.handle(length)) this.#write(queued);
+        return 0;
+      }
+      if (!isPassing(length)) return length;
+    }
+  }
+
+  #isWoken(): boolean {
+    this.#sinceLook = 0;
+    return this.#waiter.isWoken();
+  }
+
+  #write(queued: boolean): void {
+    const { address, start, end, requestView } = this.#buffers;
+    const size = end - start;
+    const written = sysWriteFrom(this.#fd, address + start - HEADER, size + HEADER);
+    const client = requestView.getUint32(fuse_in_header.at.pid, true);
+    this.#help?.served(client, size, queued);
     // ENOENT: nobody waits for it any more. When the mount is gone, the next read says so.
     if (written >= 0 || written === -ENOENT || isGone(written)) return;
-    this.#log.error("FUSE reply was refused", { errno: errnoName(-written), size: end - start });
+    this.#log.error("FUSE reply was refused", { errno: errnoName(-written), size });
   }
 }
 

@@ -125,7 +125,11 @@ export class MemoryFileSystem implements RawFileSystem {
       return PENDING;
     }
     const count = Math.max(0, Math.min(request.size, found.size - request.offset));
-    copyRepeated(found.content, request.offset, { bytes: target.bytes, start: target.start, count });
+    copyRepeated(found.content, request.offset, {
+      bytes: target.bytes,
+      start: target.start,
+      count,
+    });
     target.end = target.start + count;
     return count;
   }
@@ -233,5 +237,5 @@ export function copyRepeated(
 }
 
 function textOf(name: Uint8Array): string {
-  return Buffer.from(name.buffer, name.byteOffset, name.length).latin1Slice();
+  return Buffer.from(name.buffer, name.byteOffset, name.length).toString("latin1");
 }
