@@ -20,17 +20,24 @@ import {
 import type { CachedLayer } from "./cached-layer.ts";
 import { tryClaimIngest } from "./claim-ingest.ts";
 import { createLayer } from "./create-layer.ts";
+import { defaultMountCap } from "./default-cap.ts";
+import type { Eviction, SpaceCause } from "./eviction.ts";
 import type { LayerParts } from "./layer-draft.ts";
 import { openLiveDirectory, sweepLiveDirectories } from "./live-directory.ts";
 import { openLayer } from "./open-layer.ts";
+import { RoomMaker } from "./room-maker.ts";
+import type { SpaceReservation } from "./space-reservation.ts";
 import { sweepIngest } from "./sweep-ingest.ts";
 import { syncLayer } from "./unsynced-mark.ts";
+import { UsageAccount } from "./usage-account.ts";
 
 export interface LayerCacheOptions {
   /** The state root; the cache is the directory "cache" in it. */
   readonly root: string;
-  /** Most bytes that all layers may take on disk. */
+  /** Most bytes that all layers may take on disk together; by default as for ad hoc mounts. */
   readonly capBytes?: number | undefined;
+  /** Told of each thing that is evicted, for metrics. */
+  readonly onEviction?: ((eviction: Eviction) => void) | undefined;
   readonly log: Logger;
   /** Where live maps go; by default /dev/shm. */
   readonly sharedMemory?: string | undefined;
@@ -45,26 +52,48 @@ const FLUSH_MS = 5000;
 export class LayerCache implements AsyncDisposable {
   /** The cache's own directory. */
   readonly root: string;
+  readonly capBytes: number;
   readonly #log: Logger;
   readonly #liveDirectory: string | undefined;
   readonly #background: BackgroundWork;
   readonly #open = new Set<CachedLayer>();
   readonly #timer: ReturnType<typeof setInterval>;
+  readonly #account: UsageAccount;
+  readonly #room: RoomMaker;
+  #isOpen = true;
 
-  private constructor({ root, log, sharedMemory }: LayerCacheOptions) {
-    this.root = cacheRootOf(root);
+  private constructor(
+    options: LayerCacheOptions,
+    liveDirectory: string | undefined,
+    account: UsageAccount,
+  ) {
+    const { log, onEviction } = options;
+    this.root = cacheRootOf(options.root);
+    this.capBytes = options.capBytes ?? defaultMountCap(this.root);
     this.#log = log;
-    for (const make of [ingestDirectory, layersDirectory, treesDirectory]) {
-      mkdirSync(make(this.root), { recursive: true, mode: 0o700 });
-    }
-    this.#liveDirectory = openLiveDirectory(this.root, sharedMemory);
+    this.#liveDirectory = liveDirectory;
+    this.#account = account;
+    this.#room = new RoomMaker({
+      cacheRoot: this.root,
+      liveDirectory,
+      capBytes: this.capBytes,
+      account,
+      log,
+      onEviction,
+    });
     this.#background = new BackgroundWork(log);
     this.#timer = setInterval(() => this.#flushAll(), FLUSH_MS);
     this.#timer.unref();
   }
 
   static async open(options: LayerCacheOptions): Promise<LayerCache> {
-    const cache = new LayerCache(options);
+    const root = cacheRootOf(options.root);
+    for (const make of [ingestDirectory, layersDirectory, treesDirectory]) {
+      mkdirSync(make(root), { recursive: true, mode: 0o700 });
+    }
+    const liveDirectory = openLiveDirectory(root, options.sharedMemory);
+    const account = await UsageAccount.open(root, liveDirectory);
+    const cache = new LayerCache(options, liveDirectory, account);
     cache.#background.add("sweep", () => cache.#sweep());
     return cache;
   }
@@ -128,9 +157,30 @@ export class LayerCache implements AsyncDisposable {
     await rm(aside, { recursive: true, force: true });
   }
 
+  /**
+   * Room on disk for bytes that are about to be written; undefined when there is none. Only demand may
+   * cost layers in use some of their spans, and background work makes nothing go.
+   */
+  async reserve(
+    bytes: number,
+    cause: SpaceCause,
+    options: WaitOptions = {},
+  ): Promise<SpaceReservation | undefined> {
+    return await this.#room.reserve(bytes, cause, options);
+  }
+
+  /** Bytes on disk, with what is reserved, of all processes together. */
+  async usedBytes(options: WaitOptions = {}): Promise<number> {
+    return await this.#room.usedBytes(options);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
     clearInterval(this.#timer);
     await this.#background[Symbol.asyncDispose]();
+    this.#room[Symbol.dispose]();
+    this.#account[Symbol.dispose]();
   }
 
   async #sweep(): Promise<void> {

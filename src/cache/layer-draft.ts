@@ -1,5 +1,5 @@
 import { closeSync, constants, ftruncateSync, openSync } from "node:fs";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { mkdir, open, rename, rm, utimes } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { dirname, join } from "node:path";
 import { SociError } from "../errors.ts";
@@ -10,7 +10,7 @@ import { ingestDirectory, layerDirectory, type LayerPaths, layerPaths } from "./
 import { DraftCrcs } from "./draft-crcs.ts";
 import { LayerGeometry } from "./layer-geometry.ts";
 import { emptyMap, identityOf, writeMap } from "./open-layer-data.ts";
-import { pwriteWhole } from "./span-writer.ts";
+import { pwriteWhole } from "./pwrite-whole.ts";
 import { tableTrailer } from "./table-file.ts";
 import { markUnsynced } from "./unsynced-mark.ts";
 import { writeChunks } from "./write-table.ts";
@@ -22,6 +22,9 @@ export interface LayerParts {
   readonly entries: Uint8Array;
   readonly inodes: Uint8Array;
 }
+
+/** The mtime of a lock file whose layer nobody has opened yet. */
+export const NEVER_OPENED = 0;
 
 const { O_RDWR, O_CREAT, O_EXCL } = constants;
 
@@ -86,6 +89,7 @@ export class LayerDraft implements AsyncDisposable {
     await writeChunks(paths.entries, [entries, tableTrailer(entries)]);
     await writeChunks(paths.inodes, [inodes, tableTrailer(inodes)]);
     await writeChunks(paths.lock, []);
+    await utimes(paths.lock, NEVER_OPENED, NEVER_OPENED);
     this.#writeMap(geometry);
     await markUnsynced(paths.directory);
     const target = layerDirectory(this.#cacheRoot, this.#digest);

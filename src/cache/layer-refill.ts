@@ -3,7 +3,7 @@ import { CrcRun } from "./crc-run.ts";
 import { crcIndexOf } from "./crc-blocks.ts";
 import type { LayerFiles } from "./layer-files.ts";
 import { restoreDataSize } from "./restore-data-size.ts";
-import { pwriteWhole } from "./span-writer.ts";
+import { pwriteWhole } from "./pwrite-whole.ts";
 
 /**
  * Writes all of a layer again into the cache, front to back, in any thread, for who holds the claim of

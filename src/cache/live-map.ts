@@ -79,14 +79,14 @@ export class LiveMap {
 
 const TICK_MS = 64;
 
-/** The time in 32 bits, which start again after eight years: for the age of a last use, see ageMs(). */
+/** The time in 32 bits, which start again after eight years: only for the age of a last use, see ageMs(). */
 export function lastUseTick(): number {
   return Math.floor(Date.now() / TICK_MS) >>> 0;
 }
 
-/** How long ago a last use was. */
+/** How long ago a last use was; 0 when the clock was put back since. */
 export function ageMs(now: number, lastUse: number): number {
-  return ((now - lastUse) >>> 0) * TICK_MS;
+  return Math.max(0, (now - lastUse) | 0) * TICK_MS;
 }
 
 export function liveMapBytes({ spanCount, dataSize }: LayerGeometry): number {

@@ -78,6 +78,34 @@ export function openLayerData(options: OpenLayerDataOptions): LayerData {
   }
 }
 
+/**
+ * Opens a layer's data and maps as those have them who use it, without making anything; undefined
+ * when they do not fit together now.
+ */
+export function findLayerData(options: OpenLayerDataOptions): LayerData | undefined {
+  const { paths, geometry } = options;
+  const fds: number[] = [];
+  const keep = (fd: number): number => {
+    fds.push(fd);
+    return fd;
+  };
+  try {
+    const dataFd = openIfThere(paths.data);
+    if (dataFd === undefined) return undefined;
+    keep(dataFd);
+    const mapFd = openIfThere(paths.map);
+    if (mapFd === undefined) return undefined;
+    keep(mapFd);
+    const durable = decodeDurableMap(readFileSync(mapFd), geometry, identityOf(dataFd, geometry));
+    const liveFd = durable === undefined ? undefined : findLive(options, durable.epoch);
+    if (durable === undefined || liveFd === undefined) return undefined;
+    fds.length = 0;
+    return { dataFd, mapFd, liveFd, durable, lost: undefined };
+  } finally {
+    for (const fd of fds) closeSync(fd);
+  }
+}
+
 /** Makes the data file anew: sparse, of its full size. */
 export function createDataFile(path: string, geometry: LayerGeometry): number {
   return replaceFile(path, (fd) => ftruncateSync(fd, geometry.dataSize));
@@ -137,16 +165,11 @@ function newData(paths: LayerPaths, geometry: LayerGeometry, fds: number[]): num
 
 /** The live map in shared memory or beside the data, opened or made; its descriptor. */
 function openLive(options: OpenLayerDataOptions, durable: DurableMap): number {
-  const { digest, geometry, liveDirectory, paths } = options;
-  const inMemory = liveDirectory === undefined ? undefined : join(liveDirectory, hexOf(digest));
+  const { geometry, paths } = options;
   const { epoch } = durable;
-  const besides: LiveIdentity = { epoch, boot: bootId() };
-  const found =
-    (inMemory === undefined
-      ? undefined
-      : openLiveAt(inMemory, geometry, { epoch, boot: NO_BOOT })) ??
-    openLiveAt(paths.live, geometry, besides);
+  const found = findLive(options, epoch);
   if (found !== undefined) return found;
+  const inMemory = pathInMemory(options);
   if (inMemory !== undefined) {
     try {
       return createLive(inMemory, geometry, { epoch, boot: NO_BOOT }, durable);
@@ -154,7 +177,19 @@ function openLive(options: OpenLayerDataOptions, durable: DurableMap): number {
       if (!isErrno(error, "ENOSPC", "EDQUOT", "ENOENT", "EROFS", "EACCES", "EPERM")) throw error;
     }
   }
-  return createLive(paths.live, geometry, besides, durable);
+  return createLive(paths.live, geometry, { epoch, boot: bootId() }, durable);
+}
+
+function findLive(options: OpenLayerDataOptions, epoch: LiveIdentity["epoch"]): number | undefined {
+  const { geometry, paths } = options;
+  const inMemory = pathInMemory(options);
+  const found =
+    inMemory === undefined ? undefined : openLiveAt(inMemory, geometry, { epoch, boot: NO_BOOT });
+  return found ?? openLiveAt(paths.live, geometry, { epoch, boot: bootId() });
+}
+
+function pathInMemory({ digest, liveDirectory }: OpenLayerDataOptions): string | undefined {
+  return liveDirectory === undefined ? undefined : join(liveDirectory, hexOf(digest));
 }
 
 function openLiveAt(

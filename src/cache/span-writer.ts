@@ -1,8 +1,7 @@
 import { SociError } from "../errors.ts";
-import { EDQUOT, EINTR, ENOSPC, errnoName } from "../sys/errno.ts";
-import { sysPwrite } from "../sys/libc.ts";
 import { CRC_BLOCK_BYTES, crcIndexOf } from "./crc-blocks.ts";
 import { CrcRun } from "./crc-run.ts";
+import { pwriteWhole } from "./pwrite-whole.ts";
 import { restoreDataSize } from "./restore-data-size.ts";
 import type { LayerFiles } from "./layer-files.ts";
 
@@ -66,21 +65,4 @@ export class SpanWriter {
     if (this.isComplete) this.#crcs.end();
     return true;
   }
-}
-
-/** False: no room. */
-export function pwriteWhole(fd: number, bytes: Uint8Array, offset: number): boolean {
-  for (let done = 0; done < bytes.length;) {
-    const rest = done === 0 ? bytes : bytes.subarray(done);
-    const count = sysPwrite(fd, rest, offset + done);
-    if (count >= 0) done += count;
-    else if (count === -ENOSPC || count === -EDQUOT) return false;
-    else if (count !== -EINTR) {
-      throw new SociError(
-        "failed-precondition",
-        `Cannot write ${bytes.length} bytes into the cache: ${errnoName(-count)}`,
-      );
-    }
-  }
-  return true;
 }

@@ -1,8 +1,10 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, futimesSync, openSync, readSync } from "node:fs";
 import { ByteCursor } from "../bytes/byte-cursor.ts";
 import { ByteWriter } from "../bytes/byte-writer.ts";
 import { SociError } from "../errors.ts";
 import { isErrno } from "../oci/fs-errors.ts";
+import { type RecordRange, tryRecordLock } from "../sys/record-lock.ts";
+import { closing } from "./cache-locks.ts";
 import { crc32 } from "./crc32.ts";
 
 const MAGIC = 0x4c42_5453;
@@ -40,6 +42,24 @@ export function mapTable(path: string, { verify = true }: MapTableOptions = {}):
   }
   return content;
 }
+
+/**
+ * Keeps a table file from being removed to make room, until it is disposed of or the process ends; and
+ * notes that it was used. @throws not-found
+ */
+export function leaseTable(path: string): Disposable {
+  const fd = openTable(path);
+  using opened = new DisposableStack();
+  const held = opened.use(closing(fd));
+  tryRecordLock(fd, TABLE_LOCK, "shared");
+  const now = Date.now() / 1000;
+  futimesSync(fd, now, now);
+  opened.move();
+  return held;
+}
+
+/** On a table file itself: shared by whoever must not lose it. */
+export const TABLE_LOCK: RecordRange = { start: 0, end: 1 };
 
 /** Looks whether a table file is whole, by its size and the end of it. @throws not-found, data-loss */
 export function checkTableSize(path: string): void {
