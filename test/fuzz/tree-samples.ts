@@ -75,3 +75,35 @@ export const hostileLayers = fc.array(fc.array(hostileEntry, { maxLength: 14 }),
   minLength: 1,
   maxLength: 5,
 });
+
+const busyPath = fc
+  .record({
+    root: fc.constantFrom("", "", "", "./", "/"),
+    parts: fc.array(
+      fc.oneof(
+        { weight: 30, arbitrary: fc.constantFrom("a", "b", "c", "d") },
+        { weight: 2, arbitrary: fc.constantFrom("..", ".", "", ".wh.a", ".wh..wh..opq") },
+      ),
+      { minLength: 1, maxLength: 4 },
+    ),
+    end: fc.constantFrom("", "", "/"),
+  })
+  .map(({ root, parts, end }) => root + parts.join("/") + end);
+
+/** An entry that is often in the way of another. */
+export const busyEntry: fc.Arbitrary<TocEntry> = fc.record(
+  {
+    name: busyPath,
+    linkname: busyPath,
+    type: fc.constantFrom("reg", "dir", "dir", "dir", "symlink", "hardlink", "char"),
+    mode: fc.constantFrom(0o644, 0o2755),
+    gid: fc.nat(3),
+    uncompressedSize: fc.nat(9),
+    xattrs: fc.dictionary(
+      fc.constantFrom("SCHILY.xattr.user.a", "SCHILY.xattr.user.b"),
+      fc.constantFrom("1", "2"),
+      { maxKeys: 1 },
+    ),
+  },
+  { requiredKeys: ["name", "type"] },
+);

@@ -17,15 +17,18 @@ import { toc } from "../tree/toc-entries.ts";
 import { fuzz } from "./fuzz.ts";
 import { mutationsOf } from "./mutations.ts";
 import { acceptedBy, outcomeOf } from "./outcome.ts";
-import { hostileEntry, hostileLayers } from "./tree-samples.ts";
+import { busyEntry, hostileEntry, hostileLayers } from "./tree-samples.ts";
 
 const chainOf = (trees: readonly LayerTree[]): Uint8Array =>
   encodeChainTable(trees.map((tree, layer) => ({ digest: `sha256:${layer}`, tree })));
 
 fuzz(
   "encodeLayerTable() and encodeChainTable() show what mergeLayers() does",
-  { runs: 600 },
-  hostileLayers,
+  { runs: 1200 },
+  fc.oneof(
+    hostileLayers,
+    fc.array(fc.array(busyEntry, { maxLength: 12 }), { minLength: 1, maxLength: 5 }),
+  ),
   (layers) => {
     const trees = layers
       .map((entries) => acceptedBy(outcomeOf(() => buildLayerTree(toc(entries)))))

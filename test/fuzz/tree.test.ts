@@ -6,11 +6,12 @@ import type { LayerTree } from "../../src/tree/layer-node.ts";
 import { buildLayerTree } from "../../src/tree/layer-tree.ts";
 import { mergeLayers } from "../../src/tree/merge-layers.ts";
 import { type ResolvedPath, resolvePath } from "../../src/tree/resolve-path.ts";
+import { listTree } from "../tree/table-listing.ts";
 import { file, hardlink, layer, toc, type TocEntry } from "../tree/toc-entries.ts";
 import { fuzz } from "./fuzz.ts";
 import { outcomeOf, acceptedBy } from "./outcome.ts";
 import { peakMemory } from "./peak-memory.ts";
-import { hostileLayers, hostilePath } from "./tree-samples.ts";
+import { busyEntry, hostileLayers, hostilePath } from "./tree-samples.ts";
 
 function mergedOf(layers: readonly (readonly TocEntry[])[]): FileTree | undefined {
   const trees = layers.map((entries) => acceptedBy(outcomeOf(() => buildLayerTree(toc(entries)))));
@@ -106,6 +107,28 @@ fuzz(
     expect(listed).toEqual([...listed].sort());
     const found = names.map((name) => tree.lookup(tree.root, byteNameOf(name)));
     expect(found).not.toContain(undefined);
+  },
+);
+
+/** The entries with every name spelt as no other is, so that none is known from before. */
+function respelt(entries: readonly TocEntry[]): TocEntry[] {
+  return entries.map(({ name, ...rest }, index) => {
+    const before = Buffer.from("/".repeat(index + 1));
+    return { ...rest, name: Buffer.concat([before, Buffer.from(name)]) };
+  });
+}
+
+fuzz(
+  "buildLayerTree() makes the same of names however they are spelt",
+  { runs: 1500 },
+  fc.array(busyEntry, { maxLength: 25 }),
+  (entries) => {
+    const once = outcomeOf(() => mergeLayers([layer(...entries)]));
+    const again = outcomeOf(() => mergeLayers([layer(...respelt(entries))]));
+    const listed = [once, again].map((outcome) =>
+      "value" in outcome ? listTree(outcome.value) : outcome,
+    );
+    expect(listed[0]).toEqual(listed[1]);
   },
 );
 

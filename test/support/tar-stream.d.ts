@@ -3,7 +3,14 @@ declare module "tar-stream" {
   export interface Headers {
     readonly name: string;
     readonly type?:
-      "file" | "link" | "symlink" | "directory" | "fifo" | "character-device" | "block-device";
+      | "file"
+      | "link"
+      | "symlink"
+      | "directory"
+      | "fifo"
+      | "character-device"
+      | "block-device"
+      | "contiguous-file";
     readonly size?: number;
     readonly mode?: number;
     readonly uid?: number;
