@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync, rmSync, statSync, writeSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { SociError } from "../errors.ts";
@@ -57,17 +57,25 @@ export function isDetached({ env }: Pick<CliIo, "env">): boolean {
   return env[READY_FD] !== undefined;
 }
 
-/** Tells whoever waits that we are ready, and from now on writes standard error to the log file. */
-export function announceReady({ env }: Pick<CliIo, "env">): void {
+/**
+ * Tells whoever waits that we are ready; from now on standard error goes to the log file. Disposing
+ * removes the file when nothing was written to it. Does nothing in the foreground.
+ */
+export function announceReady({ env }: Pick<CliIo, "env">): Disposable {
   const fd = Number(env[READY_FD]);
   const logFile = env[LOG_FILE];
-  if (!Number.isInteger(fd) || logFile === undefined) return;
+  if (!Number.isInteger(fd) || logFile === undefined) return { [Symbol.dispose]: () => undefined };
   const log = openSync(logFile, "a", 0o600);
   const failed = sysDup2(log, STDERR);
   closeSync(log);
   if (failed < 0) throw new SociError("internal", `Cannot write to "${logFile}"`);
   writeSync(fd, "\n");
   closeSync(fd);
+  return { [Symbol.dispose]: () => removeIfEmpty(logFile) };
+}
+
+function removeIfEmpty(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.size === 0) rmSync(path, { force: true });
 }
 
 async function readByte(fd: number): Promise<boolean> {

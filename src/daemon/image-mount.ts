@@ -5,7 +5,7 @@ import { negotiateFuse } from "../fuse/device.ts";
 import type { FuseNegotiated } from "../fuse/init.ts";
 import { notifyResend } from "../fuse/replies.ts";
 import type { SpanScheduler } from "../fetch/span-scheduler.ts";
-import type { PreparedImage } from "../image/prepare-image.ts";
+import type { MountableImage } from "../image/reopen-image.ts";
 import { FileReads } from "../lazyfs/read-file.ts";
 import type { Logger } from "../observability/log.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
@@ -19,6 +19,8 @@ import { findMount } from "../sys/mountinfo.ts";
 import { setReadahead } from "../sys/readahead.ts";
 import { type FuseWorkerPort, FuseWorkers } from "../threads/fuse-workers.ts";
 import { type AnsweredLayer, ReadAnswerer } from "../threads/read-answerer.ts";
+import type { MountRecord } from "./mount-record.ts";
+import type { MountRecords } from "./mount-records.ts";
 import { type MountTables, mountTablesOf } from "./mount-tables.ts";
 import { unmountImage } from "./unmount-image.ts";
 
@@ -28,7 +30,7 @@ export interface ImageMountOptions {
   /** Shown as the mount's source. */
   readonly name: string;
   /** Stays the caller's, who closes it after the mount. */
-  readonly prepared: PreparedImage;
+  readonly prepared: MountableImage;
   readonly source: ImageSource;
   readonly scheduler: SpanScheduler;
   /** Brings a layer in again that can only be had whole. */
@@ -42,13 +44,20 @@ export interface ImageMountOptions {
   readonly suid?: boolean;
   readonly dev?: boolean;
   readonly allowOther: boolean;
+  readonly records: MountRecords;
   readonly log: Logger;
 }
 
-/** A connection that another process served before. */
+/** A connection that another process served, and what that one has written of it. */
 export interface TakenConnection {
   readonly fd: number;
+  readonly record: MountRecord;
+}
+
+interface Connection {
+  readonly fd: number;
   readonly negotiated: FuseNegotiated;
+  readonly record: AsyncDisposable;
 }
 
 /** Threads that answer the kernel; more do not help, as reads that wait do not hold one. */
@@ -70,6 +79,7 @@ export class ImageMount implements AsyncDisposable {
   readonly #workers: FuseWorkers;
   readonly #answerer: ReadAnswerer;
   readonly #log: Logger;
+  readonly #record: AsyncDisposable;
   #isUnmounted = false;
   #disposed: Promise<void> | undefined;
 
@@ -81,8 +91,10 @@ export class ImageMount implements AsyncDisposable {
       readonly workers: FuseWorkers;
       readonly answerer: ReadAnswerer;
       readonly layerNumbers: readonly number[];
+      readonly record: AsyncDisposable;
     },
   ) {
+    this.#record = opened.record;
     this.layerNumbers = opened.layerNumbers;
     this.negotiated = opened.negotiated;
     this.#directory = directory;
@@ -108,29 +120,46 @@ export class ImageMount implements AsyncDisposable {
     cleanup.defer(() => void sysClose(fd));
     cleanup.defer(() => unmountImage(directory, { force: true }));
     const negotiated = negotiateFuse(fd, { maxRead: MAX_READ, acls: hasAcls(prepared) });
-    const mount = await ImageMount.#serve(options, tables, { fd, negotiated });
-    await raiseReadahead(directory);
+    const mounted = await findMount(directory);
+    if (mounted === undefined) {
+      throw new SociError("unavailable", `Cannot mount on "${directory}": it is unmounted already`);
+    }
+    const { device } = mounted;
+    await setReadahead(device, READAHEAD_BYTES);
+    const { treeKey, layers } = prepared;
+    const record = cleanup.use(
+      await options.records.put({
+        directory,
+        device,
+        negotiated,
+        treeKey,
+        layers: layers.map(({ descriptor }) => descriptor),
+      }),
+    );
+    const mount = await ImageMount.#serve(options, tables, { fd, negotiated, record });
     cleanup.move();
     return mount;
   }
 
   /**
-   * Goes on serving a connection whose process has ended: what that one had read and not answered
-   * comes again. The descriptor is this mount's from now on.
+   * Goes on serving a connection whose process has ended, by its record: what that one had read and
+   * not answered comes again. The descriptor is this mount's from now on.
    */
   static async takeOver(
     options: ImageMountOptions,
-    connection: TakenConnection,
+    { fd, record: { negotiated, ...rest } }: TakenConnection,
   ): Promise<ImageMount> {
-    const mount = await ImageMount.#serve(options, mountTablesOf(options.prepared), connection);
-    notifyResend(connection.fd);
+    const record = await options.records.put({ negotiated, ...rest });
+    const tables = mountTablesOf(options.prepared);
+    const mount = await ImageMount.#serve(options, tables, { fd, negotiated, record });
+    notifyResend(fd);
     return mount;
   }
 
   static async #serve(
     options: ImageMountOptions,
     { tables, rootChain, numbers }: MountTables,
-    { fd, negotiated }: TakenConnection,
+    { fd, negotiated, record }: Connection,
   ): Promise<ImageMount> {
     const { prepared, scheduler, source, ports, log } = options;
     const layers = new Map<number, AnsweredLayer>();
@@ -173,6 +202,7 @@ export class ImageMount implements AsyncDisposable {
       workers,
       answerer,
       layerNumbers: [...layers.keys()],
+      record,
     });
   }
 
@@ -206,16 +236,12 @@ export class ImageMount implements AsyncDisposable {
     this.#answerer.interruptAll();
     await this.unmount();
     await this.#workers[Symbol.asyncDispose]();
+    await this.#record[Symbol.asyncDispose]();
     sysClose(this.#fd);
   }
 }
 
-function hasAcls({ layers, treePath }: PreparedImage): boolean {
+function hasAcls({ layers, treePath }: MountableImage): boolean {
   if (ChainTable.open(mapTable(treePath)).hasAcls) return true;
   return layers.some(({ layer }) => LayerTable.open(layer.inodes()).hasAcls);
-}
-
-async function raiseReadahead(directory: string): Promise<void> {
-  const mount = await findMount(directory);
-  if (mount !== undefined) await setReadahead(mount.device, READAHEAD_BYTES);
 }

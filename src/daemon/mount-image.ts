@@ -4,17 +4,22 @@ import type { CachedLayer } from "../cache/cached-layer.ts";
 import { LayerCache } from "../cache/layer-cache.ts";
 import { SpanScheduler } from "../fetch/span-scheduler.ts";
 import { type PreparedImage, prepareImage } from "../image/prepare-image.ts";
+import { reopenImage } from "../image/reopen-image.ts";
 import { refetchWhole } from "../image/refetch-whole.ts";
 import type { Logger } from "../observability/log.ts";
 import type { Descriptor, Platform } from "../oci/descriptor.ts";
 import type { ImageSource } from "../oci/image-source.ts";
+import { findMount } from "../sys/mountinfo.ts";
+import { SociError } from "../errors.ts";
 import type { ExplicitIndex } from "../soci/discover.ts";
 import { openLocalStore } from "../soci/local-store.ts";
 import { InflatePool } from "../threads/inflate-pool.ts";
 import { IngestWorkers } from "../threads/ingest-workers.ts";
 import { TablesWorker } from "../threads/tables-worker.ts";
 import { ImageFill } from "./image-fill.ts";
-import { FUSE_THREADS, ImageMount, type TakenConnection } from "./image-mount.ts";
+import { FUSE_THREADS, ImageMount } from "./image-mount.ts";
+import type { MountRecord } from "./mount-record.ts";
+import { MountRecords } from "./mount-records.ts";
 import { MountedImage } from "./mounted-image.ts";
 import type { MountThreads } from "./mount-threads.ts";
 
@@ -44,13 +49,16 @@ export interface MountImageOptions extends WaitOptions {
   readonly threads: MountThreads;
   readonly log: Logger;
   readonly onStreamed: (layers: readonly Descriptor[], isIndexed: boolean) => StreamedProgress;
-  /** Instead of mounting: a connection that another process served, whose mount is at `directory`. */
-  readonly connection?: TakenConnection;
+  /**
+   * Instead of mounting: the descriptor of a mount at `directory` that another process served. It is
+   * served by what that one has written down; the image is not looked up again.
+   */
+  readonly connectionFd?: number;
 }
 
 /** Prepares an image in the cache, mounts it and serves the mount. @throws what any of it throws */
 export async function mountImage(options: MountImageOptions): Promise<MountedImage> {
-  const { root, source, directory, name, threads, log, signal, connection } = options;
+  const { root, source, directory, name, threads, log, signal, connectionFd } = options;
   await using resources = new AsyncDisposableStack();
   const cores = availableParallelism();
   // Threads load their code while the network is waited for.
@@ -72,7 +80,14 @@ export async function mountImage(options: MountImageOptions): Promise<MountedIma
   const ingesters = resources.use(
     new IngestWorkers({ spawn: threads.spawnIngest, count: cores, cacheRoot: cache.root }),
   );
-  const prepared = resources.use(await prepare(cache, ingesters, options));
+  const records = new MountRecords(root);
+  await records.sweep();
+  const record = connectionFd === undefined ? undefined : await recordOf(directory, records);
+  const prepared = resources.use(
+    record === undefined
+      ? await prepare(cache, ingesters, options)
+      : await reopenImage({ cache, ...record }),
+  );
   const mountOptions = {
     directory,
     name,
@@ -85,19 +100,28 @@ export async function mountImage(options: MountImageOptions): Promise<MountedIma
     suid: options.suid ?? false,
     dev: options.dev ?? false,
     allowOther: options.allowOther,
+    records,
     log,
   };
   signal?.throwIfAborted();
   const mount = resources.use(
-    connection === undefined
+    connectionFd === undefined || record === undefined
       ? await ImageMount.open(mountOptions)
-      : await ImageMount.takeOver(mountOptions, connection),
+      : await ImageMount.takeOver(mountOptions, { fd: connectionFd, record }),
   );
   return new MountedImage({
     mount,
     fill: new ImageFill({ scheduler, layers: mount.layerNumbers, log }),
     resources: resources.move(),
   });
+}
+
+async function recordOf(directory: string, records: MountRecords): Promise<MountRecord> {
+  const mount = await findMount(directory);
+  if (mount === undefined) {
+    throw new SociError("not-found", `Cannot serve "${directory}": nothing is mounted there`);
+  }
+  return await records.read(mount.device);
 }
 
 async function prepare(

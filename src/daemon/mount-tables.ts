@@ -1,4 +1,4 @@
-import type { PreparedImage } from "../image/prepare-image.ts";
+import type { MountableImage } from "../image/reopen-image.ts";
 import { MAX_TABLES } from "../lazyfs/node-id.ts";
 import { SociError } from "../errors.ts";
 import type { Digest } from "../oci/digest.ts";
@@ -13,7 +13,7 @@ export interface MountTables {
 }
 
 /** Gives numbers to the tables of an image: its distinct layers in order, from 1 on, then its chain. */
-export function mountTablesOf({ layers, treePath }: PreparedImage): MountTables {
+export function mountTablesOf({ layers, treePath }: MountableImage): MountTables {
   const numbers = new Map<Digest, number>();
   const tables: MountTable[] = [];
   const chain: number[] = [];

@@ -161,7 +161,7 @@ async function serve(context: MountContext, directory: string): Promise<void> {
   } else if (flags.fill) {
     mounted.fill.start();
   }
-  announceReady(io);
+  using _log = announceReady(io);
   await mounted.ended({ signal });
 }
 

@@ -1,0 +1,63 @@
+import { SociError } from "../errors.ts";
+import type { FuseNegotiated } from "../fuse/init.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import { JsonObject, parseJson } from "../oci/json-document.ts";
+import { parseDescriptor } from "../oci/parse-descriptor.ts";
+
+/**
+ * All that a process must know, beside the cache, to go on serving a mount: INIT comes once, and the
+ * numbers of the tables, which are in every node id, follow from the order of the layers.
+ */
+export interface MountRecord {
+  readonly directory: string;
+  /** As stat(2) shows it: `0:52`. */
+  readonly device: string;
+  readonly negotiated: FuseNegotiated;
+  /** Of the image, bottom first. */
+  readonly layers: readonly Descriptor[];
+  readonly treeKey: string;
+}
+
+/** Raised when a later version could not serve what an earlier one mounted. */
+const VERSION = 1;
+const MAX_LAYERS = 65_536;
+const TREE_KEY = /^[0-9a-f]{16,128}$/;
+
+export function encodeMountRecord(record: MountRecord): Uint8Array {
+  const layers = record.layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size }));
+  return Buffer.from(`${JSON.stringify({ version: VERSION, ...record, layers })}\n`);
+}
+
+/** @throws data-loss; unsupported for a record of a version that is not ours */
+export function decodeMountRecord(bytes: Uint8Array, what: string): MountRecord {
+  const json = new JsonObject(parseJson(bytes, what, { maxBytes: 64 << 20 }), what);
+  const version = json.size("version");
+  if (version !== VERSION) {
+    throw new SociError(
+      "unsupported",
+      `Cannot use ${what}: version is ${version}, want ${VERSION}`,
+    );
+  }
+  const treeKey = json.string("treeKey");
+  if (!TREE_KEY.test(treeKey)) {
+    throw new SociError("data-loss", `Cannot use ${what}: treeKey is no name of a tree`);
+  }
+  const negotiated = json.object("negotiated");
+  return {
+    directory: json.string("directory"),
+    device: json.string("device"),
+    treeKey,
+    layers: (json.optionalObjects("layers", MAX_LAYERS) ?? []).map((layer) =>
+      parseDescriptor(layer),
+    ),
+    negotiated: {
+      minor: negotiated.size("minor"),
+      kernelMinor: negotiated.size("kernelMinor"),
+      flags: negotiated.size("flags"),
+      flags2: negotiated.size("flags2"),
+      maxReadahead: negotiated.size("maxReadahead"),
+      maxRead: negotiated.size("maxRead"),
+      maxBackground: negotiated.size("maxBackground"),
+    },
+  };
+}

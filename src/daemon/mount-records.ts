@@ -1,0 +1,68 @@
+import { mkdir, readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { SociError } from "../errors.ts";
+import { DurableFile, unlinkIfThere } from "../oci/durable-file.ts";
+import { isErrno } from "../oci/fs-errors.ts";
+import { listMounts } from "../sys/mountinfo.ts";
+import { decodeMountRecord, encodeMountRecord, type MountRecord } from "./mount-record.ts";
+import { MOUNT_TYPE } from "./unmount-image.ts";
+
+const NAME = /^(\d+)-(\d+)\.json$/;
+
+/** The records of the mounts that are served from one state root: a file each, named by the device. */
+export class MountRecords {
+  readonly #directory: string;
+
+  constructor(root: string) {
+    this.#directory = join(root, "mounts");
+  }
+
+  /** Writes a record; disposing removes it. */
+  async put(record: MountRecord): Promise<AsyncDisposable> {
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    const path = this.#pathOf(record.device);
+    await using file = await DurableFile.create({
+      ingest: join(this.#directory, "ingest"),
+      mode: 0o600,
+    });
+    await file.write(encodeMountRecord(record));
+    await file.commit(path);
+    return { [Symbol.asyncDispose]: async () => void (await unlinkIfThere(path)) };
+  }
+
+  /** The record of the mount with this device. @throws not-found, data-loss, unsupported */
+  async read(device: string): Promise<MountRecord> {
+    const path = this.#pathOf(device);
+    try {
+      return decodeMountRecord(await readFile(path), `record "${path}"`);
+    } catch (cause) {
+      if (!isErrno(cause, "ENOENT")) throw cause;
+      throw new SociError("not-found", `Cannot read record "${path}": there is none`, { cause });
+    }
+  }
+
+  /** Removes records of mounts that are no more. */
+  async sweep(): Promise<void> {
+    const devices = new Set(
+      (await listMounts()).filter(({ type }) => type === MOUNT_TYPE).map(({ device }) => device),
+    );
+    for (const name of await this.#list()) {
+      const [, major, minor] = NAME.exec(name) ?? [];
+      if (major === undefined || devices.has(`${major}:${minor}`)) continue;
+      await unlinkIfThere(join(this.#directory, name));
+    }
+  }
+
+  async #list(): Promise<readonly string[]> {
+    try {
+      return await readdir(this.#directory);
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return [];
+      throw error;
+    }
+  }
+
+  #pathOf(device: string): string {
+    return join(this.#directory, `${device.replace(":", "-")}.json`);
+  }
+}
