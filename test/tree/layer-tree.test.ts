@@ -81,6 +81,11 @@ test.each([
     want: [],
   },
   {
+    title: "takes a character device that mknod(2) makes 0:0 of for a whiteout",
+    entries: [file("a"), { name: "a", type: "char", devmajor: 0x1000n, devminor: 1n << 20n }],
+    want: [],
+  },
+  {
     title: "ignores an entry that cleans to the root",
     entries: [file("."), symlink("..", "x"), file("a")],
     want: ["- a@0"],
