@@ -124,7 +124,9 @@ export class FuseChannel implements Disposable {
     const { request, requestAddress } = this.#buffers;
     for (;;) {
       const length = sysReadTo(this.#fd, requestAddress, request.length);
-      if (length >= 0) {
+      // The end of a file is the end of the mount; the device itself says ENODEV.
+      if (length === 0) return -ENODEV;
+      if (length > 0) {
         this.#sinceLook += 1;
         if (this.#dispatcher.handle(length)) this.#write(queued);
         return 0;
