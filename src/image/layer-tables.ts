@@ -3,6 +3,7 @@ import { createLayer } from "../cache/create-layer.ts";
 import { geometryOf } from "../cache/encode-geometry.ts";
 import { mapTable } from "../cache/table-file.ts";
 import { writeTable } from "../cache/write-table.ts";
+import { SociError } from "../errors.ts";
 import type { Digest } from "../oci/digest.ts";
 import { decodeEntries } from "../tree/decode-entries.ts";
 import { encodeChainTable } from "../tree/encode-chain-table.ts";
@@ -13,7 +14,7 @@ import { buildLayerTree } from "../tree/layer-tree.ts";
 import { decodeLayerZtoc, isUseless } from "./open-layer.ts";
 import type { TableBuilder, TableLayer } from "./table-builder.ts";
 
-/** A TableBuilder in this thread. */
+/** A TableBuilder in this thread. Trees are built before a call first waits, so merging need not wait for files. */
 export class LayerTables implements TableBuilder {
   readonly #cacheRoot: string;
   readonly #trees = new Map<Digest, LayerTree>();
@@ -29,14 +30,15 @@ export class LayerTables implements TableBuilder {
     try {
       const ztoc = decodeLayerZtoc({ size }, bytes);
       const tree = buildLayerTree(ztoc.files, { name: digest });
+      this.#trees.set(digest, tree);
       await createLayer(this.#cacheRoot, digest, {
         geometry: geometryOf(ztoc),
         entries: encodeEntries(ztoc.files),
         inodes: encodeLayerTable(tree),
       });
-      this.#trees.set(digest, tree);
       return undefined;
     } catch (error) {
+      this.#trees.delete(digest);
       if (isUseless(error)) return error.message;
       throw error;
     }
@@ -52,8 +54,8 @@ export class LayerTables implements TableBuilder {
   async merge(layers: readonly Digest[], path: string): Promise<void> {
     const chain = layers.map((digest) => {
       const tree = this.#trees.get(digest);
-      if (tree === undefined) throw new Error(`layer ${digest} has not been added`);
-      return { digest, tree };
+      if (tree !== undefined) return { digest, tree };
+      throw new SociError("unavailable", `Cannot merge layers: ${digest} has not been added`);
     });
     await writeTable(path, encodeChainTable(chain), { cacheRoot: this.#cacheRoot });
   }

@@ -2,33 +2,31 @@ import { join } from "node:path";
 import { mapConcurrent } from "../async/map-concurrent.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
 import { treesDirectory } from "../cache/cache-paths.ts";
-import type { CachedLayer } from "../cache/cached-layer.ts";
 import type { LayerCache } from "../cache/layer-cache.ts";
 import { mapTable } from "../cache/table-file.ts";
-import { isKind, SociError } from "../errors.ts";
+import { isKind } from "../errors.ts";
 import type { Logger } from "../observability/log.ts";
 import type { Descriptor, Platform } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { ImageSource } from "../oci/image-source.ts";
 import { isIndexType } from "../oci/media-types.ts";
 import { hostPlatform } from "../oci/platform.ts";
-import type { ResolvedImage } from "../oci/resolve-image.ts";
-import { resolveImage } from "../oci/resolve-image.ts";
-import { SOCI_INDEX_V1, ZTOC_MEDIA_TYPE } from "../soci/annotations.ts";
-import type { DiscoveredIndex, ExplicitIndex } from "../soci/discover.ts";
-import { discoverSociIndex } from "../soci/discover.ts";
+import { type ResolvedImage, resolveImage } from "../oci/resolve-image.ts";
+import { SOCI_INDEX_V1 } from "../soci/annotations.ts";
+import type { ExplicitIndex } from "../soci/discover.ts";
 import type { LocalStore } from "../soci/local-store.ts";
-import { ztocOfLayer } from "../soci/soci-index.ts";
 import { ChainTable } from "../tree/chain-table.ts";
-import { LayerTable } from "../tree/layer-table.ts";
-import { DEFAULT_SPAN_SIZE } from "../ztoc/ztoc.ts";
 import { ByteBudget } from "./byte-budget.ts";
+import { EarlyMerge } from "./early-merge.ts";
+import { HeldLayers } from "./held-layers.ts";
 import { chainKeyOf, distinctLayers, readDiffIds } from "./image-layers.ts";
 import { ingestLayer } from "./ingest-layer.ts";
 import type { LayerIngester } from "./layer-ingester.ts";
 import { isUseless, logNotLazy, readZtoc } from "./open-layer.ts";
+import type { PreparedImage } from "./prepared-image.ts";
 import { ReferrersAhead } from "./referrers-ahead.ts";
 import type { TableBuilder } from "./table-builder.ts";
+import { ZtocFinder } from "./ztoc-finder.ts";
 
 export interface PrepareImageOptions extends WaitOptions {
   readonly source: ImageSource;
@@ -50,32 +48,6 @@ export interface PrepareImageOptions extends WaitOptions {
   readonly onBytes?: ((count: number) => void) | undefined;
 }
 
-/** A layer of an image, in the cache. */
-export interface PreparedLayer {
-  readonly descriptor: Descriptor;
-  /** Of its uncompressed bytes; undefined where nobody had to ask. */
-  readonly diffId: Digest | undefined;
-  /** The same object for the same layer. */
-  readonly layer: CachedLayer;
-  /** How it came: it was there, by a zTOC (nothing of its data yet), or whole. */
-  readonly from: LayerOrigin;
-}
-
-export type LayerOrigin = "cache" | "index" | "streamed";
-
-/** An image whose layers are all in the cache, and their merged tree on disk. Disposing releases the layers. */
-export interface PreparedImage extends AsyncDisposable {
-  readonly image: ResolvedImage;
-  /** Bottom first. */
-  readonly layers: readonly PreparedLayer[];
-  /** Names the chain of layers. */
-  readonly treeKey: string;
-  /** The file of its ChainTable. */
-  readonly treePath: string;
-  /** The SOCI index that was used; undefined when there is none, or nobody had to look. */
-  readonly index: DiscoveredIndex | undefined;
-}
-
 /** Requests for zTOCs and layers under way at once, and memory for them. */
 const PARALLEL = 64;
 const ZTOC_BYTES = 48 << 20;
@@ -92,64 +64,69 @@ export async function prepareImage(options: PrepareImageOptions): Promise<Prepar
   return await preparation.run();
 }
 
-interface Held {
-  readonly layer: CachedLayer;
-  readonly from: LayerOrigin;
+interface AddOptions extends WaitOptions {
+  readonly merging: EarlyMerge;
 }
 
 class Preparation implements AsyncDisposable {
   readonly #options: PrepareImageOptions;
-  readonly #tables: TableBuilder;
+  readonly #resources = new AsyncDisposableStack();
+  readonly #held: HeldLayers;
   readonly #source: ReferrersAhead;
-  readonly #leases = new AsyncDisposableStack();
-  readonly #held = new Map<Digest, Held>();
+  readonly #ztocs: ZtocFinder;
+  readonly #tables: TableBuilder;
   readonly #ztocMemory = new ByteBudget(ZTOC_BYTES);
   readonly #aheadMemory = new ByteBudget(AHEAD_BYTES);
-  #discovery: Promise<DiscoveredIndex | undefined> | undefined;
   #diffIds: Promise<ReadonlyMap<Digest, Digest>> | undefined;
 
   constructor(options: PrepareImageOptions) {
+    const { cache, log, source, store, index, signal } = options;
     this.#options = options;
-    this.#tables = options.startTables();
-    this.#source = new ReferrersAhead(options.source);
+    this.#tables = this.#resources.use(options.startTables());
+    this.#held = this.#resources.use(new HeldLayers({ cache, log }));
+    this.#source = this.#resources.use(new ReferrersAhead(source));
+    const finder = new ZtocFinder({ source: this.#source, store, index, log, signal });
+    this.#ztocs = this.#resources.use(finder);
   }
 
   async run(): Promise<PreparedImage> {
-    const { cache, signal } = this.#options;
+    const { cache, log, signal } = this.#options;
     const image = await this.#resolve();
     const { layers } = image.manifest;
     const distinct = distinctLayers(layers);
     const chain = layers.map(({ digest }) => digest);
     const treeKey = chainKeyOf(chain);
     const treePath = join(treesDirectory(cache.root), treeKey);
-    await Promise.all(distinct.map((layer) => this.#openCached(layer.digest)));
+    await Promise.all(distinct.map(({ digest }) => this.#held.openIfThere(digest)));
     const isReady = this.#held.size === distinct.length && isTree(treePath);
+    log.debug("image resolved", { layers: layers.length, cached: this.#held.size, isReady });
     if (!isReady) {
-      await this.#makeReady(image, distinct);
-      await this.#tables.merge(chain, treePath, { signal });
+      const merge = () => this.#tables.merge(chain, treePath, { signal });
+      const merging = new EarlyMerge(distinct.length, merge);
+      await this.#addLayers(image, distinct, merging);
+      await merging.finish();
+      log.debug("layers merged", { tree: treeKey });
     }
     const diffIds = await this.#diffIds;
-    const leases = this.#leases.move();
+    const prepared = layers.map((descriptor) => {
+      const { digest } = descriptor;
+      return { descriptor, diffId: diffIds?.get(digest), ...this.#held.get(digest) };
+    });
+    const index = await this.#ztocs.index();
+    const leases = this.#held.handOver();
     return {
       image,
-      layers: layers.map((descriptor) => ({
-        descriptor,
-        diffId: diffIds?.get(descriptor.digest),
-        ...this.#heldLayer(descriptor.digest),
-      })),
+      layers: prepared,
       treeKey,
       treePath,
-      index: await this.#discovery,
-      [Symbol.asyncDispose]: () => leases.disposeAsync(),
+      index,
+      [Symbol.asyncDispose]: () => leases[Symbol.asyncDispose](),
     };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await using _tables = this.#tables;
-    await using _source = this.#source;
-    await using _leases = this.#leases;
-    // Whoever failed first has thrown; what else was begun ends with its requests.
-    await Promise.allSettled([this.#discovery, this.#diffIds]);
+    await this.#resources.disposeAsync();
+    await Promise.allSettled([this.#diffIds]);
   }
 
   async #resolve(): Promise<ResolvedImage> {
@@ -167,167 +144,96 @@ class Preparation implements AsyncDisposable {
     });
   }
 
-  async #makeReady(image: ResolvedImage, distinct: readonly Descriptor[]): Promise<void> {
+  async #addLayers(
+    image: ResolvedImage,
+    distinct: readonly Descriptor[],
+    merging: EarlyMerge,
+  ): Promise<void> {
     const { signal, onStreamed } = this.#options;
     const missing = distinct.filter(({ digest }) => !this.#held.has(digest));
-    const ztocs = await this.#findZtocs(image, missing);
+    const ztocs = await this.#ztocs.find(image, missing);
     const unindexed = missing.filter(({ digest }) => !ztocs.has(digest));
     if (unindexed.length > 0) {
       this.#startDiffIds(image);
-      onStreamed?.(unindexed, (await this.#discovery) !== undefined);
+      onStreamed?.(unindexed, (await this.#ztocs.index()) !== undefined);
     }
     await mapConcurrent(
       distinct,
-      (layer, inner) => this.#prepareLayer(image, layer, { ztocs, signal: inner }),
+      async (layer, inner) => {
+        const options = { merging, signal: inner };
+        const { digest } = layer;
+        if (this.#held.has(digest)) {
+          await this.#addHeld(image, layer, options);
+        } else {
+          await this.#addMissing(image, layer, ztocs.get(digest), options);
+        }
+      },
       { limit: PARALLEL, signal },
     );
   }
 
-  async #prepareLayer(
+  async #addHeld(image: ResolvedImage, layer: Descriptor, options: AddOptions): Promise<void> {
+    const { merging, signal } = options;
+    const { digest } = layer;
+    try {
+      await merging.begin(this.#tables.addCached(digest, { signal }));
+    } catch (error) {
+      if (!isKind(error, "data-loss", "not-found")) throw error;
+      merging.takeBack();
+      await this.#held.drop(digest, error);
+      const ztoc = (await this.#ztocs.find(image, [layer])).get(digest);
+      if (ztoc === undefined) this.#tellStreamed(image, layer);
+      await this.#addMissing(image, layer, ztoc, options);
+    }
+  }
+
+  async #addMissing(
     image: ResolvedImage,
     layer: Descriptor,
-    { ztocs, signal }: WaitOptions & { readonly ztocs: ReadonlyMap<Digest, Descriptor> },
+    ztoc: Descriptor | undefined,
+    options: AddOptions,
   ): Promise<void> {
-    const { digest } = layer;
-    if (this.#held.has(digest)) {
-      if (await this.#addCached(digest, { signal })) return;
-      ztocs = await this.#findZtocs(image, [layer]);
-      if (!ztocs.has(digest)) this.#tellStreamed(image, layer);
-    }
-    const ztoc = ztocs.get(digest);
     if (ztoc !== undefined) {
-      if (await this.#addIndexed(layer, ztoc, { signal })) return;
+      if (await this.#addIndexed(layer, ztoc, options)) return;
       this.#tellStreamed(image, layer);
     }
-    const { source, cache, store, ingest, log, onBytes } = this.#options;
+    const { merging, signal } = options;
+    const { digest } = layer;
     const cached = await ingestLayer(layer, {
-      source,
-      cache,
-      store,
-      ingest,
-      log,
-      onBytes,
+      ...this.#options,
       ahead: this.#aheadMemory,
       diffId: async () => (await this.#diffIds)?.get(digest),
       signal,
     });
-    this.#hold(digest, { layer: cached, from: "streamed" });
-    await this.#tables.addCached(digest, { signal });
-  }
-
-  /** False: its files turned out to be damaged, and it is gone. */
-  async #addCached(digest: Digest, { signal }: WaitOptions): Promise<boolean> {
-    try {
-      await this.#tables.addCached(digest, { signal });
-      return true;
-    } catch (error) {
-      if (!isKind(error, "data-loss", "not-found")) throw error;
-      await this.#drop(digest, error);
-      return false;
-    }
+    this.#held.add(digest, { layer: cached, from: "streamed" });
+    await merging.begin(this.#tables.addCached(digest, { signal }));
   }
 
   /** False: the zTOC is of no use. */
   async #addIndexed(
     layer: Descriptor,
     ztoc: Descriptor,
-    { signal }: WaitOptions,
+    { merging, signal }: AddOptions,
   ): Promise<boolean> {
-    const { source, store, log, cache } = this.#options;
+    const { log } = this.#options;
     using _memory = await this.#ztocMemory.acquire(ztoc.size, { signal });
     let fault: string | undefined;
     try {
-      const bytes = await readZtoc(layer, ztoc, { source, store, log, signal });
-      fault = await this.#tables.addZtoc(layer, ownMemory(bytes), { signal });
+      const bytes = await readZtoc(layer, ztoc, { ...this.#options, signal });
+      log.debug("zTOC read", { layer: layer.digest, bytes: bytes.length });
+      const adding = this.#tables.addZtoc(layer, ownMemory(bytes), { signal });
+      fault = await merging.begin(adding);
+      if (fault !== undefined) merging.takeBack();
     } catch (error) {
       if (!isUseless(error)) throw error;
       fault = error.message;
     }
-    if (fault !== undefined) {
-      logNotLazy(log, { layer, ztoc: ztoc.digest, reason: fault });
-      return false;
+    if (fault === undefined) {
+      await this.#held.open(layer.digest, "index");
+      return true;
     }
-    const opened = await cache.openLayer(layer.digest);
-    if (opened === undefined) {
-      throw new SociError(
-        "unavailable",
-        `Cannot prepare layer ${layer.digest}: it has just been removed from the cache`,
-      );
-    }
-    this.#hold(layer.digest, { layer: opened, from: "index" });
-    return true;
-  }
-
-  async #openCached(digest: Digest): Promise<void> {
-    const layer = await this.#options.cache.openLayer(digest);
-    if (layer === undefined) return;
-    this.#hold(digest, { layer, from: "cache" });
-    try {
-      LayerTable.open(mapTable(layer.paths.inodes));
-    } catch (error) {
-      if (!isKind(error, "data-loss", "not-found")) throw error;
-      await this.#drop(digest, error);
-    }
-  }
-
-  /** A layer whose files are damaged is prepared anew. */
-  async #drop(digest: Digest, error: SociError): Promise<void> {
-    const { log, cache } = this.#options;
-    log.warn("cached layer is damaged and is made again", { layer: digest, reason: error.message });
-    await this.#heldLayer(digest).layer[Symbol.asyncDispose]();
-    this.#held.delete(digest);
-    await cache.removeLayer(digest);
-  }
-
-  #hold(digest: Digest, held: Held): void {
-    this.#leases.use(held.layer);
-    this.#held.set(digest, held);
-  }
-
-  #heldLayer(digest: Digest): Held {
-    const held = this.#held.get(digest);
-    if (held === undefined) throw new Error(`layer ${digest} is not open`);
-    return held;
-  }
-
-  /** zTOCs of these layers by the layer's digest: of the image's index, else of the local store. */
-  async #findZtocs(
-    image: ResolvedImage,
-    layers: readonly Descriptor[],
-  ): Promise<ReadonlyMap<Digest, Descriptor>> {
-    const ztocs = new Map<Digest, Descriptor>();
-    if (layers.length === 0) return ztocs;
-    this.#discovery ??= this.#discover(image);
-    const found = await this.#discovery;
-    for (const { digest } of layers) {
-      const ztoc =
-        (found === undefined ? undefined : ztocOfLayer(found.index, digest)?.descriptor) ??
-        (await this.#localZtoc(digest));
-      if (ztoc !== undefined) ztocs.set(digest, ztoc);
-    }
-    return ztocs;
-  }
-
-  async #localZtoc(layer: Digest): Promise<Descriptor | undefined> {
-    const found = await this.#options.store?.findZtoc(layer, DEFAULT_SPAN_SIZE);
-    if (found === undefined) return undefined;
-    return { mediaType: ZTOC_MEDIA_TYPE, digest: found.digest, size: found.size };
-  }
-
-  async #discover(image: ResolvedImage): Promise<DiscoveredIndex | undefined> {
-    const { index: explicit, store, log, signal } = this.#options;
-    const { found, misses } = await discoverSociIndex({
-      source: this.#source,
-      imageManifest: image.descriptor,
-      annotations: image.manifest.annotations,
-      explicit,
-      store,
-      signal,
-    });
-    for (const { from, reason, error } of misses) {
-      log[error === undefined ? "debug" : "warn"]("no SOCI index", { from, reason });
-    }
-    return found;
+    logNotLazy(log, { layer, ztoc: ztoc.digest, reason: fault });
+    return false;
   }
 
   #tellStreamed(image: ResolvedImage, layer: Descriptor): void {

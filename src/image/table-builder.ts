@@ -8,7 +8,8 @@ export type TableLayer = Pick<Descriptor, "digest" | "size">;
 /**
  * Makes the flat tables of one image's layers and of their chain, and puts them into the cache. In
  * this thread or in another: callers cannot tell. What layers have come to is kept until the chain
- * has been merged, so that nothing is decoded twice.
+ * has been merged, so that nothing is decoded twice. Work is begun in the order of the calls, and a
+ * call need not wait for the one before.
  */
 export interface TableBuilder extends AsyncDisposable {
   /**
@@ -22,6 +23,9 @@ export interface TableBuilder extends AsyncDisposable {
   ): Promise<string | undefined>;
   /** Takes a layer that is in the cache. @throws not-found, and data-loss when its files are damaged */
   addCached(layer: Digest, options?: WaitOptions): Promise<void>;
-  /** Writes the table of the chain of these layers, the lowest first, all of them added before. @throws data-loss */
+  /**
+   * Writes the table of the chain of these layers, the lowest first, all of which have been added
+   * before, or are being added. @throws data-loss; unavailable when adding one of them failed
+   */
   merge(layers: readonly Digest[], path: string, options?: WaitOptions): Promise<void>;
 }

@@ -11,7 +11,7 @@ import { DEFAULT_SPAN_SIZE } from "../ztoc/ztoc.ts";
 import { decodeLayerZtoc } from "./open-layer.ts";
 
 const FILES = 400;
-const TURNS = 12;
+const TURNS = 24;
 const BLOCK = 512;
 const KINDS: readonly FileType[] = ["reg", "reg", "reg", "symlink", "reg", "hardlink"];
 

@@ -2,11 +2,10 @@ import type { Digest } from "../oci/digest.ts";
 import type { ErrorMessage } from "./ztoc-messages.ts";
 
 /**
- * What a tables worker is asked for, one thing after another, each answered by `done` or `failed`. A
- * zTOC's memory is transferred. Until it is first asked it gets its code warm.
+ * What a tables worker is asked for. It begins in the order of the questions and answers each when it
+ * is done with it. A zTOC's memory is transferred. Until it is first asked it gets its code warm.
  */
-export type TablesRequest =
-  | { readonly kind: "open"; readonly cacheRoot: string }
+export type TablesQuestion =
   | {
       readonly kind: "ztoc";
       readonly digest: Digest;
@@ -16,7 +15,11 @@ export type TablesRequest =
   | { readonly kind: "cached"; readonly digest: Digest }
   | { readonly kind: "merge"; readonly layers: readonly Digest[]; readonly path: string };
 
+export type TablesRequest =
+  | { readonly kind: "open"; readonly cacheRoot: string }
+  | { readonly kind: "ask"; readonly id: number; readonly question: TablesQuestion };
+
 export type TablesAnswer =
   /** Why a layer cannot be read by its zTOC, or undefined. */
-  | { readonly kind: "done"; readonly fault: string | undefined }
-  | { readonly kind: "failed"; readonly error: ErrorMessage };
+  | { readonly id: number; readonly kind: "done"; readonly fault: string | undefined }
+  | { readonly id: number; readonly kind: "failed"; readonly error: ErrorMessage };

@@ -1,10 +1,10 @@
-import { Semaphore } from "../async/semaphore.ts";
+import { abortable } from "../async/abortable.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
 import type { TableBuilder, TableLayer } from "../image/table-builder.ts";
 import type { Digest } from "../oci/digest.ts";
-import { expectAnswer } from "./chunk-feeder.ts";
-import type { TablesAnswer, TablesRequest } from "./tables-messages.ts";
-import { WorkerConversation, type WorkerPort } from "./worker-conversation.ts";
+import type { TablesAnswer, TablesQuestion, TablesRequest } from "./tables-messages.ts";
+import type { WorkerPort } from "./worker-conversation.ts";
+import { errorOf } from "./ztoc-messages.ts";
 
 export interface TablesWorkerOptions {
   readonly spawn: () => WorkerPort<TablesRequest, TablesAnswer>;
@@ -13,22 +13,25 @@ export interface TablesWorkerOptions {
 
 /** A TableBuilder in a thread of its own, which starts at once and ends, its heap with it, when disposed of. */
 export class TablesWorker implements TableBuilder {
-  readonly #worker: WorkerConversation<TablesRequest, TablesAnswer>;
-  /** One question at a time. */
-  readonly #turn = new Semaphore(1);
-  readonly #abandoned = new AbortController();
+  readonly #port: WorkerPort<TablesRequest, TablesAnswer>;
+  readonly #asked = new Map<number, PromiseWithResolvers<string | undefined>>();
+  #lastId = 0;
+  #failure: Error | undefined;
 
   constructor({ spawn, cacheRoot }: TablesWorkerOptions) {
-    this.#worker = new WorkerConversation(spawn());
-    this.#worker.send({ kind: "open", cacheRoot });
+    this.#port = spawn();
+    this.#port.addEventListener("message", ({ data }) => this.#settle(data));
+    this.#port.addEventListener("error", (event) => {
+      this.#fail(new Error(`worker failed: ${event.message}`, { cause: event.error }));
+    });
+    this.#port.postMessage({ kind: "open", cacheRoot }, []);
   }
 
   async addZtoc(
     { digest, size }: TableLayer,
-    ztoc: Uint8Array<ArrayBuffer>,
+    { buffer }: Uint8Array<ArrayBuffer>,
     options: WaitOptions = {},
   ): Promise<string | undefined> {
-    const { buffer } = ztoc;
     return await this.#ask({ kind: "ztoc", digest, size, ztoc: buffer }, [buffer], options);
   }
 
@@ -41,26 +44,34 @@ export class TablesWorker implements TableBuilder {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#abandoned.abort(new Error("tables worker used after its end"));
-    this.#worker[Symbol.dispose]();
+    this.#port.terminate();
+    this.#fail(new Error("tables worker used after its end"));
   }
 
   async #ask(
-    request: TablesRequest,
+    question: TablesQuestion,
     transfer: ArrayBuffer[],
     { signal }: WaitOptions,
   ): Promise<string | undefined> {
-    // An answer that nobody waits for any more would be taken for the next: then all of it is over.
-    const { signal: abandoned } = this.#abandoned;
-    using _turn = await this.#turn.acquire({
-      signal: signal === undefined ? abandoned : AbortSignal.any([signal, abandoned]),
-    });
-    this.#worker.send(request, transfer);
-    try {
-      return expectAnswer(await this.#worker.receive(signal), "done").fault;
-    } catch (error) {
-      if (signal?.aborted === true) this.#abandoned.abort(error);
-      throw error;
-    }
+    signal?.throwIfAborted();
+    if (this.#failure !== undefined) throw this.#failure;
+    const id = ++this.#lastId;
+    const answer = Promise.withResolvers<string | undefined>();
+    this.#asked.set(id, answer);
+    this.#port.postMessage({ kind: "ask", id, question }, transfer);
+    return await abortable(answer.promise, signal);
+  }
+
+  #settle(answer: TablesAnswer): void {
+    const asked = this.#asked.get(answer.id);
+    this.#asked.delete(answer.id);
+    if (answer.kind === "failed") asked?.reject(errorOf(answer.error));
+    else asked?.resolve(answer.fault);
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const { reject } of this.#asked.values()) reject(this.#failure);
+    this.#asked.clear();
   }
 }

@@ -1,6 +1,6 @@
 import { LayerTables } from "../image/layer-tables.ts";
 import { warmTables } from "../image/warm-tables.ts";
-import type { TablesAnswer, TablesRequest } from "./tables-messages.ts";
+import type { TablesAnswer, TablesQuestion, TablesRequest } from "./tables-messages.ts";
 import { errorMessageOf } from "./ztoc-messages.ts";
 
 declare const self: {
@@ -9,38 +9,36 @@ declare const self: {
 };
 
 let tables: LayerTables | undefined;
+let isAsked = false;
 
-async function handle(request: TablesRequest): Promise<string | undefined> {
-  if (request.kind === "open") {
-    tables = new LayerTables({ cacheRoot: request.cacheRoot });
-    return undefined;
+async function handle(question: TablesQuestion): Promise<string | undefined> {
+  if (tables === undefined) throw new Error(`"${question.kind}" before "open"`);
+  if (question.kind === "ztoc") {
+    return await tables.addZtoc(question, new Uint8Array(question.ztoc));
   }
-  if (tables === undefined) throw new Error(`"${request.kind}" before "open"`);
-  if (request.kind === "ztoc") {
-    return await tables.addZtoc(request, new Uint8Array(request.ztoc));
-  }
-  if (request.kind === "cached") await tables.addCached(request.digest);
-  else await tables.merge(request.layers, request.path);
+  if (question.kind === "cached") await tables.addCached(question.digest);
+  else await tables.merge(question.layers, question.path);
   return undefined;
 }
 
-// Turn by turn, so that a first question does not wait for all of it.
-const warming = warmTables();
-let isAsked = false;
-
-function warm(): void {
-  if (isAsked || warming.next().done === true) return;
-  setImmediate(warm);
-}
-
 self.onmessage = ({ data }) => {
-  if (data.kind !== "open") isAsked = true;
-  handle(data).then(
-    (fault) => {
-      if (data.kind !== "open") self.postMessage({ kind: "done", fault });
-    },
-    (error: unknown) => self.postMessage({ kind: "failed", error: errorMessageOf(error) }),
+  if (data.kind === "open") {
+    tables = new LayerTables({ cacheRoot: data.cacheRoot });
+    return;
+  }
+  isAsked = true;
+  const { id, question } = data;
+  handle(question).then(
+    (fault) => self.postMessage({ id, kind: "done", fault }),
+    (error: unknown) => self.postMessage({ id, kind: "failed", error: errorMessageOf(error) }),
   );
 };
+
+// Turn by turn, so that the first question does not wait for all of it.
+const warming = warmTables();
+
+function warm(): void {
+  if (!isAsked && warming.next().done !== true) setImmediate(warm);
+}
 
 setImmediate(warm);

@@ -2,11 +2,8 @@ import { availableParallelism } from "node:os";
 import { LayerCache } from "../../src/cache/layer-cache.ts";
 import { LayerReader } from "../../src/cache/layer-reader.ts";
 import { mapTable } from "../../src/cache/table-file.ts";
-import {
-  type PreparedImage,
-  type PrepareImageOptions,
-  prepareImage,
-} from "../../src/image/prepare-image.ts";
+import { type PrepareImageOptions, prepareImage } from "../../src/image/prepare-image.ts";
+import type { PreparedImage } from "../../src/image/prepared-image.ts";
 import { createLogger, type LogRecord } from "../../src/observability/log.ts";
 import { openImageSource } from "../../src/oci/open-image-source.ts";
 import { LocalStore } from "../../src/soci/local-store.ts";
