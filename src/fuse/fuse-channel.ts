@@ -86,7 +86,7 @@ export class FuseChannel implements Disposable {
       }
       // A thread that looked, and found, for a while may not have slept since.
       if (this.#sinceLook >= REQUESTS_PER_LOOK && this.#isWoken()) return "woken";
-      if (this.#spin.isWorthIt() && this.#spinForRequest()) continue;
+      if (!help?.rests && this.#spin.isWorthIt() && this.#spinForRequest()) continue;
       const end = this.#waiter.wait(idleMs);
       if (end === "woken" || (end === "idle" && help?.isWokenAtRest())) return "woken";
     }

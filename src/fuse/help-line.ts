@@ -11,7 +11,10 @@ export interface HelpOptions {
 
 /** Requests until the next call. */
 const CALL_EVERY = 64;
+/** A read that takes so long that what waits behind it would be better off with another thread. */
 const LARGE_BYTES = 64 << 10;
+/** Small requests of several clients, none of which found this thread idle. */
+const LONG_QUEUE = 64;
 const ONE = Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0);
 
 /**
@@ -23,6 +26,7 @@ export class HelpLine implements Disposable {
   readonly #fd: number;
   readonly #rest: RequestWaiter | undefined;
   #sinceCall = CALL_EVERY;
+  #queue = 0;
   #client = 0;
   #replyBytes = 0;
 
@@ -38,8 +42,10 @@ export class HelpLine implements Disposable {
   /** Called after each reply; `queued`: the request was there when the one before it had been answered. */
   served(client: number, replyBytes: number, queued: boolean): void {
     this.#sinceCall += 1;
-    const isShared = client !== this.#client || this.#replyBytes >= LARGE_BYTES;
-    if (queued && isShared && this.#sinceCall >= CALL_EVERY) {
+    if (!queued) this.#queue = 0;
+    else if (client !== this.#client) this.#queue += 1;
+    const isMuch = this.#queue >= LONG_QUEUE || (queued && this.#replyBytes >= LARGE_BYTES);
+    if (isMuch && this.#sinceCall >= CALL_EVERY) {
       this.#sinceCall = 0;
       this.call();
     }
