@@ -3,7 +3,8 @@ import type { WaitOptions } from "../async/wait-options.ts";
 import type { CachedLayer } from "../cache/cached-layer.ts";
 import { LayerCache } from "../cache/layer-cache.ts";
 import { SpanScheduler } from "../fetch/span-scheduler.ts";
-import { type PreparedImage, prepareImage } from "../image/prepare-image.ts";
+import { prepareImage } from "../image/prepare-image.ts";
+import type { PreparedImage } from "../image/prepared-image.ts";
 import { reopenImage } from "../image/reopen-image.ts";
 import { refetchWhole } from "../image/refetch-whole.ts";
 import type { Logger } from "../observability/log.ts";
@@ -96,7 +97,7 @@ export async function mountImage(options: MountImageOptions): Promise<MountedIma
     scheduler,
     ports,
     refetchWhole: (layer: CachedLayer, descriptor: Descriptor, signal: AbortSignal) =>
-      refetchWhole(layer, { descriptor, source, ingest: ingesters.ingest, log, signal }),
+      refetchWhole(layer, { descriptor, source, cache, ingest: ingesters.ingest, log, signal }),
     suid: options.suid ?? false,
     dev: options.dev ?? false,
     allowOther: options.allowOther,

@@ -85,6 +85,11 @@ export class HeldLayers implements AsyncDisposable {
     await this.#cache.removeLayer(digest);
   }
 
+  /** Something else that is to be closed with the layers. */
+  keepOpen(lease: Disposable): void {
+    this.#leases.use(lease);
+  }
+
   /** Hands the layers over: they are closed by disposing of what this returns. */
   handOver(): AsyncDisposable {
     const leases = this.#leases.move();

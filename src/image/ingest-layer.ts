@@ -14,6 +14,7 @@ import type { LocalStore } from "../soci/local-store.ts";
 import { DEFAULT_SPAN_SIZE } from "../ztoc/ztoc.ts";
 import type { ByteBudget } from "./byte-budget.ts";
 import { ReadAhead } from "./read-ahead.ts";
+import { IngestRoom } from "./ingest-room.ts";
 import type { IngestRequest, IngestResult, IngestTarget, LayerIngester } from "./layer-ingester.ts";
 
 export interface ReadWholeOptions extends WaitOptions {
@@ -60,7 +61,10 @@ export async function ingestLayer(
       await delay(POLL_MS, { signal });
       continue;
     }
-    await readWhole(layer, WITH_SPANS, options);
+    using room = new IngestRoom({ cache, layer: layer.digest });
+    const onSize = (bytes: number) => room.grow(bytes, { signal });
+    await readWhole(layer, WITH_SPANS, { ...options, onSize });
+    room.keep();
     const made = await cache.openLayer(layer.digest);
     if (made !== undefined) return made;
     throw new SociError(

@@ -3,8 +3,8 @@ import { mapConcurrent } from "../async/map-concurrent.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
 import { treesDirectory } from "../cache/cache-paths.ts";
 import type { LayerCache } from "../cache/layer-cache.ts";
-import { mapTable } from "../cache/table-file.ts";
-import { isKind } from "../errors.ts";
+import { leaseTable, mapTable } from "../cache/table-file.ts";
+import { isKind, SociError } from "../errors.ts";
 import type { Logger } from "../observability/log.ts";
 import type { Descriptor, Platform } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
@@ -113,6 +113,7 @@ class Preparation implements AsyncDisposable {
       return { descriptor, diffId: diffIds?.get(digest), ...this.#held.get(digest) };
     });
     const index = await this.#ztocs.index();
+    this.#held.keepOpen(leaseTree(treePath));
     const leases = this.#held.handOver();
     return {
       image,
@@ -248,6 +249,20 @@ class Preparation implements AsyncDisposable {
     this.#diffIds = readDiffIds(source, manifest, { signal });
     // A failure waits for the end of that layer, when the answer is wanted.
     this.#diffIds.catch(() => undefined);
+  }
+}
+
+/** Keeps the tree from being removed to make room. */
+function leaseTree(path: string): Disposable {
+  try {
+    return leaseTable(path);
+  } catch (cause) {
+    if (!isKind(cause, "not-found")) throw cause;
+    throw new SociError(
+      "unavailable",
+      "Cannot prepare image: its tree has just been removed from the cache",
+      { cause },
+    );
   }
 }
 

@@ -3,7 +3,7 @@ import { treesDirectory } from "../cache/cache-paths.ts";
 import type { LayerCache } from "../cache/layer-cache.ts";
 import { SociError } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
-import type { PreparedImage, PreparedLayer } from "./prepare-image.ts";
+import type { PreparedImage, PreparedLayer } from "./prepared-image.ts";
 
 /** What can be mounted: all layers in the cache, and their merged tree on disk. */
 export interface MountableImage extends AsyncDisposable {
