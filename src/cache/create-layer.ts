@@ -1,4 +1,5 @@
 import type { Digest } from "../oci/digest.ts";
+import { systemFailure } from "./system-failure.ts";
 import { LayerDraft, type LayerParts } from "./layer-draft.ts";
 
 /**
@@ -10,6 +11,10 @@ export async function createLayer(
   digest: Digest,
   parts: LayerParts,
 ): Promise<"created" | "exists"> {
-  await using draft = await LayerDraft.create(cacheRoot, digest);
-  return await draft.commit(parts);
+  try {
+    await using draft = await LayerDraft.create(cacheRoot, digest);
+    return await draft.commit(parts);
+  } catch (error) {
+    throw systemFailure(`make layer ${digest} in the cache`, error);
+  }
 }

@@ -28,6 +28,7 @@ import { openLayer } from "./open-layer.ts";
 import { RoomMaker } from "./room-maker.ts";
 import type { SpaceReservation } from "./space-reservation.ts";
 import { sweepIngest } from "./sweep-ingest.ts";
+import { systemFailure } from "./system-failure.ts";
 import { syncLayer } from "./unsynced-mark.ts";
 import { UsageAccount } from "./usage-account.ts";
 
@@ -86,16 +87,21 @@ export class LayerCache implements AsyncDisposable {
     this.#timer.unref();
   }
 
+  /** @throws failed-precondition */
   static async open(options: LayerCacheOptions): Promise<LayerCache> {
     const root = cacheRootOf(options.root);
-    for (const make of [ingestDirectory, layersDirectory, treesDirectory]) {
-      mkdirSync(make(root), { recursive: true, mode: 0o700 });
+    try {
+      for (const make of [ingestDirectory, layersDirectory, treesDirectory]) {
+        mkdirSync(make(root), { recursive: true, mode: 0o700 });
+      }
+      const liveDirectory = openLiveDirectory(root, options.sharedMemory);
+      const account = await UsageAccount.open(root, liveDirectory);
+      const cache = new LayerCache(options, liveDirectory, account);
+      cache.#background.add("sweep", () => cache.#sweep());
+      return cache;
+    } catch (error) {
+      throw systemFailure(`open the cache "${root}"`, error);
     }
-    const liveDirectory = openLiveDirectory(root, options.sharedMemory);
-    const account = await UsageAccount.open(root, liveDirectory);
-    const cache = new LayerCache(options, liveDirectory, account);
-    cache.#background.add("sweep", () => cache.#sweep());
-    return cache;
   }
 
   /** Opens a layer; undefined when it is not here, or was damaged and had to be taken away. */
@@ -114,7 +120,9 @@ export class LayerCache implements AsyncDisposable {
       if (layer !== undefined) this.#open.add(layer);
       return layer;
     } catch (error) {
-      if (!isKind(error, "data-loss")) throw error;
+      if (!isKind(error, "data-loss")) {
+        throw systemFailure(`open layer ${digest} in the cache "${this.root}"`, error);
+      }
       this.#log.warn("layer in the cache is damaged and is removed", {
         layer: digest,
         reason: error.message,

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { unlinkIfThere } from "../oci/durable-file.ts";
 import { ownProcess } from "../oci/process-id.ts";
 import { ingestDirectory } from "./cache-paths.ts";
+import { systemFailure } from "./system-failure.ts";
 import { tableTrailer } from "./table-file.ts";
 
 export interface WriteTableOptions {
@@ -37,17 +38,17 @@ export async function removeTable(path: string): Promise<boolean> {
   return await unlinkIfThere(path);
 }
 
-/** Writes a new file of mode 0600 from chunks. */
+/** Writes a new file of mode 0600 from chunks. @throws failed-precondition */
 export async function writeChunks(path: string, chunks: Iterable<Uint8Array>): Promise<void> {
-  const handle = await open(path, "wx", 0o600);
   try {
+    await using handle = await open(path, "wx", 0o600);
     for (const chunk of chunks) {
       for (let done = 0; done < chunk.length;) {
         const { bytesWritten } = await handle.write(chunk, done, chunk.length - done, null);
         done += bytesWritten;
       }
     }
-  } finally {
-    await handle.close();
+  } catch (error) {
+    throw systemFailure(`write "${path}"`, error);
   }
 }
