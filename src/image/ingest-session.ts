@@ -2,6 +2,7 @@ import type { ByteLog } from "../bytes/byte-log.ts";
 import { LayerDraft } from "../cache/layer-draft.ts";
 import { LayerFiles } from "../cache/layer-files.ts";
 import { LayerRefill } from "../cache/layer-refill.ts";
+import { systemFailure } from "../cache/system-failure.ts";
 import type { InflateEngine } from "../deflate/inflate-engine.ts";
 import { SociError } from "../errors.ts";
 import type { Digest } from "../oci/digest.ts";
@@ -50,7 +51,7 @@ export class IngestSession implements AsyncDisposable {
   static async start(options: IngestSessionOptions): Promise<IngestSession> {
     const { cacheRoot, layer, target } = options;
     if (target.kind === "new") {
-      const draft = await LayerDraft.create(cacheRoot, layer);
+      const draft = await named(layer, () => LayerDraft.create(cacheRoot, layer));
       return new IngestSession({ kind: "new", draft }, options);
     }
     const files = LayerFiles.open(target.handle);
@@ -64,7 +65,7 @@ export class IngestSession implements AsyncDisposable {
 
   /** Takes the next bytes of the blob; when it is done their memory may be reused. */
   async push(chunk: Uint8Array): Promise<void> {
-    await this.#ingest.push(chunk);
+    await named(this.#layer, () => this.#ingest.push(chunk));
   }
 
   /**
@@ -83,7 +84,8 @@ export class IngestSession implements AsyncDisposable {
       this.#place.refill.commit();
       return undefined;
     }
-    await this.#commit(this.#place.draft, layer);
+    const { draft } = this.#place;
+    await named(this.#layer, () => this.#commit(draft, layer));
     return encodeIngestedZtoc(layer);
   }
 
@@ -102,6 +104,15 @@ export class IngestSession implements AsyncDisposable {
       entries: encodeEntries(entries.rows(), sparse),
       inodes: encodeLayerTable(tree, { sparse }),
     });
+  }
+}
+
+/** Errors of the system, such as a full disk, say what they were in the way of. */
+async function named<T>(layer: Digest, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw systemFailure(`keep layer ${layer} in the cache`, error);
   }
 }
 

@@ -181,6 +181,33 @@ describe("prepareImage()", () => {
   });
 });
 
+const isRoot = process.geteuid?.() === 0;
+
+test.skipIf(!isRoot)(
+  `prepareImage() says that the disk is full and leaves nothing behind${isRoot ? "" : " (needs root)"}`,
+  async () => {
+    await using dir = await tempDir();
+    using _disk = smallDisk(dir.path);
+    const big = layerOf(await buildTar([{ name: "a", content: randomBytes(9 << 20) }]));
+    await using placed = await placeImage(imageOf([lower, big]));
+    await expect(prepare(dir.path, placed.name, { withStore: true })).rejects.toMatchObject({
+      kind: "failed-precondition",
+      message: expect.stringContaining(big.descriptor.digest),
+    });
+    expect((await leftOvers(dir.path)).filter((name) => name.includes("."))).toEqual([]);
+  },
+);
+
+/** A file system of 8 MiB of its own. */
+function smallDisk(path: string): Disposable {
+  const run = (...command: string[]): void => {
+    const { exitCode, stderr } = Bun.spawnSync(command);
+    if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${stderr.toString()}`);
+  };
+  run("mount", "-t", "tmpfs", "-o", `size=${8 << 20}`, "tmpfs", path);
+  return { [Symbol.dispose]: () => run("umount", "-l", path) };
+}
+
 function startElsewhere(root: string, name: string) {
   const main = join(import.meta.dirname, "prepare-main.ts");
   return Bun.spawn([process.execPath, main, root, name], { stdio: ["ignore", "pipe", "inherit"] });
