@@ -6,7 +6,7 @@ import type { LayerGeometry } from "./layer-geometry.ts";
 
 const MAGIC = 0x504d_4f53; // "SOMP"
 const VERSION = 1;
-const HEADER_BYTES = 64;
+export const MAP_HEADER_BYTES = 64;
 const CRC_OFFSET = 48;
 
 /** The data file that a map speaks about, as fstat(2) names it. */
@@ -28,8 +28,8 @@ export function durableMapPlaces({ spanCount, dataSize }: LayerGeometry): {
   readonly crcs: number;
   readonly end: number;
 } {
-  const crcs = Math.ceil((HEADER_BYTES + spanCount) / 8) * 8;
-  return { presence: HEADER_BYTES, crcs, end: crcs + 4 * crcTableLength(spanCount, dataSize) };
+  const crcs = Math.ceil((MAP_HEADER_BYTES + spanCount) / 8) * 8;
+  return { presence: MAP_HEADER_BYTES, crcs, end: crcs + 4 * crcTableLength(spanCount, dataSize) };
 }
 
 /** Bytes of a map file. */
@@ -54,12 +54,8 @@ export function decodeDurableMap(
 ): DurableMap | undefined {
   const places = durableMapPlaces(geometry);
   if (bytes.length !== places.end) return undefined;
-  const cursor = new ByteCursor(bytes, "cache map");
-  cursor.skip(8, "magic and version");
-  const epoch = [cursor.u32le("epoch"), cursor.u32le("epoch")] as const;
-  // All but the epoch is known: the header is right when it is the one that would be written.
-  const want = encodeHeader(geometry, data, epoch);
-  if (!Buffer.from(want).equals(bytes.subarray(0, HEADER_BYTES))) return undefined;
+  const epoch = decodeMapEpoch(bytes.subarray(0, MAP_HEADER_BYTES), geometry, data);
+  if (epoch === undefined) return undefined;
   const crcs = new Uint32Array((places.end - places.crcs) / 4);
   new Uint8Array(crcs.buffer).set(bytes.subarray(places.crcs));
   return {
@@ -67,6 +63,19 @@ export function decodeDurableMap(
     presence: bytes.slice(places.presence, places.presence + geometry.spanCount),
     crcs,
   };
+}
+
+/** The epoch in the header of a map file, or undefined as decodeDurableMap(). */
+export function decodeMapEpoch(
+  header: Uint8Array,
+  geometry: LayerGeometry,
+  data: DataIdentity,
+): DurableMap["epoch"] | undefined {
+  const cursor = new ByteCursor(header, "cache map");
+  cursor.skip(8, "magic and version");
+  const epoch = [cursor.u32le("epoch"), cursor.u32le("epoch")] as const;
+  // All but the epoch is known: the header is right when it is the one that would be written.
+  return Buffer.from(encodeHeader(geometry, data, epoch)).equals(header) ? epoch : undefined;
 }
 
 /** A span's part of a CRC table: [start, end). */
@@ -83,7 +92,7 @@ function encodeHeader(
   data: DataIdentity,
   epoch: readonly [number, number],
 ): Uint8Array {
-  const writer = new ByteWriter(HEADER_BYTES);
+  const writer = new ByteWriter(MAP_HEADER_BYTES);
   writer.u32le(MAGIC);
   writer.u32le(VERSION);
   for (const word of epoch) writer.u32le(word);
@@ -93,6 +102,6 @@ function encodeHeader(
   writer.sizeLe(data.size);
   writer.bytes(new Uint8Array(CRC_OFFSET - writer.offset));
   writer.u32le(crc32(writer.view()));
-  writer.bytes(new Uint8Array(HEADER_BYTES - writer.offset));
+  writer.bytes(new Uint8Array(MAP_HEADER_BYTES - writer.offset));
   return writer.take();
 }

@@ -1,5 +1,14 @@
-import { closeSync, constants, ftruncateSync, openSync } from "node:fs";
-import { mkdir, open, rename, rm, utimes } from "node:fs/promises";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  utimesSync,
+} from "node:fs";
+import { mkdir, rm } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { dirname, join } from "node:path";
 import { SociError } from "../errors.ts";
@@ -10,10 +19,10 @@ import { ingestDirectory, layerDirectory, type LayerPaths, layerPaths } from "./
 import { DraftCrcs } from "./draft-crcs.ts";
 import { LayerGeometry } from "./layer-geometry.ts";
 import { emptyMap, identityOf, writeMap } from "./open-layer-data.ts";
+import { createFile } from "./new-file.ts";
 import { pwriteWhole } from "./pwrite-whole.ts";
 import { tableTrailer } from "./table-file.ts";
 import { markUnsynced } from "./unsynced-mark.ts";
-import { writeChunks } from "./write-table.ts";
 
 /** What a layer consists of beside its data. */
 export interface LayerParts {
@@ -85,17 +94,18 @@ export class LayerDraft implements AsyncDisposable {
    */
   async commit({ geometry: chunks, entries, inodes }: LayerParts): Promise<"created" | "exists"> {
     const paths = this.#paths;
-    const geometry = await this.#writeGeometry(chunks);
-    await writeChunks(paths.entries, [entries, tableTrailer(entries)]);
-    await writeChunks(paths.inodes, [inodes, tableTrailer(inodes)]);
-    await writeChunks(paths.lock, []);
-    await utimes(paths.lock, NEVER_OPENED, NEVER_OPENED);
+    // Without waiting between: all of it goes into memory, 20 µs a step.
+    const geometry = this.#writeGeometry(chunks);
+    createFile(paths.entries, [entries, tableTrailer(entries)]);
+    createFile(paths.inodes, [inodes, tableTrailer(inodes)]);
+    createFile(paths.lock, []);
+    utimesSync(paths.lock, NEVER_OPENED, NEVER_OPENED);
     this.#writeMap(geometry);
-    await markUnsynced(paths.directory);
+    markUnsynced(paths.directory);
     const target = layerDirectory(this.#cacheRoot, this.#digest);
-    await mkdir(dirname(target), { recursive: true, mode: 0o700 });
+    mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
     try {
-      await rename(paths.directory, target);
+      renameSync(paths.directory, target);
       return "created";
     } catch (error) {
       if (isErrno(error, "ENOTEMPTY", "EEXIST")) return "exists";
@@ -110,13 +120,13 @@ export class LayerDraft implements AsyncDisposable {
     await rm(this.#paths.directory, { recursive: true, force: true });
   }
 
-  async #writeGeometry(chunks: Iterable<Uint8Array>): Promise<LayerGeometry> {
-    await writeChunks(this.#paths.geometry, chunks);
-    const handle = await open(this.#paths.geometry, "r");
+  #writeGeometry(chunks: Iterable<Uint8Array>): LayerGeometry {
+    createFile(this.#paths.geometry, chunks);
+    const fd = openSync(this.#paths.geometry, "r");
     try {
-      return LayerGeometry.read(handle.fd, (await handle.stat()).size);
+      return LayerGeometry.read(fd, fstatSync(fd).size);
     } finally {
-      await handle.close();
+      closeSync(fd);
     }
   }
 

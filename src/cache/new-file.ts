@@ -1,4 +1,5 @@
 import { closeSync, constants, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { systemFailure } from "./system-failure.ts";
 
 const { O_CREAT, O_EXCL, O_RDWR, O_NOFOLLOW } = constants;
 
@@ -25,5 +26,23 @@ export function replaceFile(path: string, write: (fd: number) => void): number {
 export function writeAllAt(fd: number, bytes: Uint8Array, offset = 0): void {
   for (let done = 0; done < bytes.length;) {
     done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
+  }
+}
+
+/** Makes a file of mode 0600 of chunks, where none is. @throws failed-precondition */
+export function createFile(path: string, chunks: Iterable<Uint8Array>): void {
+  try {
+    const fd = openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+    try {
+      let offset = 0;
+      for (const chunk of chunks) {
+        writeAllAt(fd, chunk, offset);
+        offset += chunk.length;
+      }
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    throw systemFailure(`write "${path}"`, error);
   }
 }

@@ -18,8 +18,10 @@ import { crcTableLength } from "./crc-blocks.ts";
 import {
   type DataIdentity,
   decodeDurableMap,
+  decodeMapEpoch,
   type DurableMap,
   encodeDurableMap,
+  MAP_HEADER_BYTES,
 } from "./durable-map.ts";
 import type { LayerGeometry } from "./layer-geometry.ts";
 import {
@@ -82,7 +84,9 @@ export function openLayerData(options: OpenLayerDataOptions): LayerData {
  * Opens a layer's data and maps as those have them who use it, without making anything; undefined
  * when they do not fit together now.
  */
-export function findLayerData(options: OpenLayerDataOptions): LayerData | undefined {
+export function findLayerData(
+  options: OpenLayerDataOptions,
+): Pick<LayerData, "dataFd" | "mapFd" | "liveFd"> | undefined {
   const { paths, geometry } = options;
   const fds: number[] = [];
   const keep = (fd: number): number => {
@@ -96,11 +100,13 @@ export function findLayerData(options: OpenLayerDataOptions): LayerData | undefi
     const mapFd = openIfThere(paths.map);
     if (mapFd === undefined) return undefined;
     keep(mapFd);
-    const durable = decodeDurableMap(readFileSync(mapFd), geometry, identityOf(dataFd, geometry));
-    const liveFd = durable === undefined ? undefined : findLive(options, durable.epoch);
-    if (durable === undefined || liveFd === undefined) return undefined;
+    const header = new Uint8Array(MAP_HEADER_BYTES);
+    if (readSync(mapFd, header, 0, header.length, 0) !== header.length) return undefined;
+    const epoch = decodeMapEpoch(header, geometry, identityOf(dataFd, geometry));
+    const liveFd = epoch === undefined ? undefined : findLive(options, epoch);
+    if (liveFd === undefined) return undefined;
     fds.length = 0;
-    return { dataFd, mapFd, liveFd, durable, lost: undefined };
+    return { dataFd, mapFd, liveFd };
   } finally {
     for (const fd of fds) closeSync(fd);
   }

@@ -1,8 +1,9 @@
-import { open, readdir, unlink, writeFile } from "node:fs/promises";
+import { open, readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { isErrno } from "../oci/fs-errors.ts";
 import { syncDirectory } from "../oci/durable-file.ts";
 import { bootIdText } from "./boot-id.ts";
+import { createFile } from "./new-file.ts";
 
 // Waiting for the disk would make the first mount of an image slower by much. So a new layer has a
 // mark that names the boot: as long as the machine runs its files are what was written. Once they are
@@ -11,8 +12,8 @@ import { bootIdText } from "./boot-id.ts";
 const PREFIX = "unsynced.";
 
 /** Marks a layer directory whose files are not on disk yet. */
-export async function markUnsynced(directory: string): Promise<void> {
-  await writeFile(join(directory, PREFIX + bootIdText()), "", { mode: 0o600 });
+export function markUnsynced(directory: string): void {
+  createFile(join(directory, PREFIX + bootIdText()), []);
 }
 
 /** Whether the files of a layer directory are as written, and whether they are on disk. */

@@ -1,10 +1,10 @@
-import { mkdir, open, rename } from "node:fs/promises";
+import { mkdir, rename } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { dirname, join } from "node:path";
 import { unlinkIfThere } from "../oci/durable-file.ts";
 import { ownProcess } from "../oci/process-id.ts";
 import { ingestDirectory } from "./cache-paths.ts";
-import { systemFailure } from "./system-failure.ts";
+import { createFile } from "./new-file.ts";
 import { tableTrailer } from "./table-file.ts";
 
 export interface WriteTableOptions {
@@ -26,7 +26,7 @@ export async function writeTable(
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const temporary = join(ingest, `${await ownProcess()}.${randomUUID()}`);
   try {
-    await writeChunks(temporary, [content, tableTrailer(content)]);
+    createFile(temporary, [content, tableTrailer(content)]);
     await rename(temporary, path);
   } finally {
     await unlinkIfThere(temporary);
@@ -36,19 +36,4 @@ export async function writeTable(
 /** Removes a table file; whether it was there. Who has it mapped keeps it. */
 export async function removeTable(path: string): Promise<boolean> {
   return await unlinkIfThere(path);
-}
-
-/** Writes a new file of mode 0600 from chunks. @throws failed-precondition */
-export async function writeChunks(path: string, chunks: Iterable<Uint8Array>): Promise<void> {
-  try {
-    await using handle = await open(path, "wx", 0o600);
-    for (const chunk of chunks) {
-      for (let done = 0; done < chunk.length;) {
-        const { bytesWritten } = await handle.write(chunk, done, chunk.length - done, null);
-        done += bytesWritten;
-      }
-    }
-  } catch (error) {
-    throw systemFailure(`write "${path}"`, error);
-  }
 }

@@ -29,13 +29,14 @@ export function chanceOf(seed: number): (limit: number) => number {
   };
 }
 
-/** Fills a span unless it is there, or somebody else is at it. */
-export function fillIfFree(layer: CachedLayer, span: number, tar: Uint8Array): void {
+/** Fills a span unless it is there, or somebody else is at it; whether it did. */
+export function fillIfFree(layer: CachedLayer, span: number, tar: Uint8Array): boolean {
   const claim = layer.claim(span);
-  if (typeof claim === "string") return;
+  if (typeof claim === "string") return false;
   using held = claim;
   writeSpan(layer, span, tar, 7000);
   held.markPresent();
+  return true;
 }
 
 /** Evicts some spans as who needs room does. */
