@@ -16,6 +16,7 @@ export const TEST_PACKAGES: readonly DebianPackage[] = [
   { name: "libdeflate-tools", program: "libdeflate-gzip" },
   { name: "pigz", program: "pigz" },
   { name: "zstd", program: "zstd" },
+  { name: "fuse3", program: "fusermount3" },
 ];
 
 /** Those of `packages` whose program is not on the PATH. */

@@ -22,6 +22,9 @@ export interface MountOptions {
   readonly prefix?: readonly string[];
 }
 
+/** Longest that anything is waited for: a test that hangs fails, and cleans up. */
+const PATIENCE_MS = 30_000;
+
 /** A `sociable mount` in the foreground. Disposing ends it and whatever is left of its mount. */
 export class MountProcess implements AsyncDisposable {
   readonly directory: string;
@@ -44,9 +47,19 @@ export class MountProcess implements AsyncDisposable {
 
   /** Resolves when the mount can be used. @throws with what was printed when it ends before */
   static async start(options: MountOptions): Promise<MountProcess> {
-    const mount = new MountProcess(options);
-    await mount.saying("Mounted ");
-    return mount;
+    const mount = MountProcess.spawn(options);
+    try {
+      await mount.saying("Mounted ");
+      return mount;
+    } catch (error) {
+      await mount[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Starts it, whatever comes of it. */
+  static spawn(options: MountOptions): MountProcess {
+    return new MountProcess(options);
   }
 
   get pid(): number {
@@ -58,12 +71,13 @@ export class MountProcess implements AsyncDisposable {
     return this.#stderr;
   }
 
-  /** Its exit code, once it has ended. */
+  /** Its exit code, once it has ended. @throws when that takes too long */
   get exited(): Promise<number> {
-    return this.#output.then(() => this.#child.exited);
+    const exited = this.#output.then(() => this.#child.exited);
+    return inTime(exited, () => `sociable mount does not end: ${this.#stderr}`);
   }
 
-  /** Waits until it has said so on standard error. */
+  /** Waits until it has said so on standard error. @throws when that takes too long, or it ends before */
   async saying(text: string): Promise<void> {
     const said = new Promise<void>((resolve) => {
       this.#onText = () => {
@@ -71,12 +85,12 @@ export class MountProcess implements AsyncDisposable {
       };
       this.#onText();
     });
-    const ended = this.exited.then((code) => {
-      if (!this.#stderr.includes(text)) {
-        throw new Error(`sociable mount ended with ${code}: ${this.#stderr}`);
-      }
+    const ended = this.#output.then(async () => {
+      if (this.#stderr.includes(text)) return;
+      throw new Error(`sociable mount ended with ${await this.#child.exited}: ${this.#stderr}`);
     });
-    await Promise.race([said, ended]);
+    const waited = Promise.race([said, ended]);
+    await inTime(waited, () => `sociable mount does not say "${text}": ${this.#stderr}`);
   }
 
   kill(signal: NodeJS.Signals = "SIGKILL"): void {
@@ -96,6 +110,18 @@ export class MountProcess implements AsyncDisposable {
       this.#onText();
     }
     this.#onText();
+  }
+}
+
+async function inTime<T>(promise: Promise<T>, message: () => string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(message())), PATIENCE_MS);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -15,8 +15,12 @@ export async function tempDir(): Promise<TempDir> {
     path,
     join: (...parts) => join(path, ...parts),
     [Symbol.asyncDispose]: async () => {
-      await makeWritable(path);
-      await rm(path, { recursive: true, force: true });
+      try {
+        await rm(path, { recursive: true, force: true });
+      } catch {
+        await makeWritable(path);
+        await rm(path, { recursive: true, force: true });
+      }
     },
   };
 }
