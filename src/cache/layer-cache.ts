@@ -44,7 +44,7 @@ export interface LayerCacheOptions {
   readonly sharedMemory?: string | undefined;
 }
 
-const FLUSH_MS = 5000;
+const TICK_MS = 5000;
 
 /**
  * The layers of one state root, shared by all processes that use it. Layers are opened, and stay as
@@ -58,6 +58,10 @@ export class LayerCache implements AsyncDisposable {
   readonly #liveDirectory: string | undefined;
   readonly #background: BackgroundWork;
   readonly #open = new Set<CachedLayer>();
+  /** Layers that are about to be flushed. */
+  readonly #waiting = new Set<CachedLayer>();
+  /** Directories of new layers, which wait: syncing them at once would slow down the mount that made them. */
+  readonly #unsynced = new Set<string>();
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #account: UsageAccount;
   readonly #room: RoomMaker;
@@ -83,7 +87,7 @@ export class LayerCache implements AsyncDisposable {
       onEviction,
     });
     this.#background = new BackgroundWork(log);
-    this.#timer = setInterval(() => this.#flushAll(), FLUSH_MS);
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
     this.#timer.unref();
   }
 
@@ -115,7 +119,7 @@ export class LayerCache implements AsyncDisposable {
         log: this.#log,
         onBacklog: (full) => this.#flushLater(full),
         onClose: (closed) => this.#open.delete(closed),
-        onUnsynced: (directory) => this.#background.add("sync", () => syncLayer(directory)),
+        onUnsynced: (directory) => this.#unsynced.add(directory),
       });
       if (layer !== undefined) this.#open.add(layer);
       return layer;
@@ -196,12 +200,20 @@ export class LayerCache implements AsyncDisposable {
     if (this.#liveDirectory !== undefined) sweepLiveDirectories(this.#liveDirectory);
   }
 
-  #flushAll(): void {
+  /** Every few seconds: what has come in becomes durable, and new layers are brought to disk. */
+  #tick(): void {
     for (const layer of this.#open) this.#flushLater(layer);
+    for (const directory of this.#unsynced) {
+      this.#background.add("sync", () => syncLayer(directory));
+    }
+    this.#unsynced.clear();
   }
 
   #flushLater(layer: CachedLayer): void {
+    if (this.#waiting.has(layer)) return;
+    this.#waiting.add(layer);
     this.#background.add("flush", async () => {
+      this.#waiting.delete(layer);
       if (this.#open.has(layer)) await layer.flush();
     });
   }

@@ -104,7 +104,8 @@ export class LayerInUse implements Disposable {
 
   /**
    * Empties units, leaving those alone that are being filled: first nobody finds them present any
-   * more, then the durable map has lost them, then their room is given back. The bytes it gave.
+   * more, then the durable map has lost them, then their room is given back. How many bytes that
+   * gave: none where the file system cannot punch holes.
    */
   async evict(units: readonly EvictionUnit[]): Promise<{ bytes: number; spans: number }> {
     const taken = units.filter((unit) => this.#take(unit));
@@ -113,8 +114,7 @@ export class LayerInUse implements Disposable {
     try {
       if (taken.length > 0) await this.#forget(taken);
       for (const unit of taken) {
-        this.#punch(unit.span, unit.endSpan);
-        bytes += unit.bytes;
+        if (this.#punch(unit.span, unit.endSpan)) bytes += unit.bytes;
         spans += unit.endSpan - unit.span;
       }
     } finally {
@@ -189,11 +189,10 @@ export class LayerInUse implements Disposable {
     await syncData(this.#mapFd);
   }
 
-  #punch(span: number, endSpan: number): void {
+  #punch(span: number, endSpan: number): boolean {
     const { geometry, dataFd } = this.#files;
     const start = geometry.uncompressedStart(span);
     const length = geometry.uncompressedEnd(endSpan - 1) - start;
-    // Where holes cannot be punched nothing is gained, which the next count shows.
-    if (length > 0) sysFallocate(dataFd, PUNCH, start, length);
+    return length === 0 || sysFallocate(dataFd, PUNCH, start, length) >= 0;
   }
 }

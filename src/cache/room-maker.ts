@@ -30,6 +30,8 @@ export interface RoomMakerOptions {
 /** A count older than this is made anew before anything is promised, resp. removed. */
 const COUNT_MS = 60_000;
 const COUNT_BEFORE_EVICTION_MS = 2000;
+/** How long another process may count or evict before we do without room. */
+const PATIENCE_MS = 5000;
 /** Spans that were used so lately are left alone: their readers are still at it. */
 const YOUNG_MS = 256;
 /** Room made beyond what is wanted, so that not every span costs an eviction: part of the cap, and at most. */
@@ -47,6 +49,7 @@ export class RoomMaker implements Disposable {
   readonly #lockFd: number;
   readonly #turn = new Semaphore(1);
   #hasWarned = false;
+  #canPunch = true;
 
   constructor(options: RoomMakerOptions) {
     this.#options = options;
@@ -72,9 +75,9 @@ export class RoomMaker implements Disposable {
       if (this.#isCountOlder(COUNT_BEFORE_EVICTION_MS)) await this.#count();
       if (account.tryReserve(pages, limit)) return true;
       if (rule.evictsLayers && (await this.#evictIdle(pages, limit))) return true;
-      return rule.evictsSpans && (await this.#evictSpans(pages, limit));
+      return rule.evictsSpans && this.#canPunch && (await this.#evictSpans(pages, limit));
     }, signal);
-    return isReserved ? new SpaceReservation(account, pages) : undefined;
+    return isReserved === true ? new SpaceReservation(account, pages) : undefined;
   }
 
   /** Bytes in use by all processes, reservations included, counted anew if that was long ago. */
@@ -90,9 +93,19 @@ export class RoomMaker implements Disposable {
     closeSync(this.#lockFd);
   }
 
-  /** Against other processes too: what one counts the other must not remove. */
-  async #alone<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-    await acquireRecordLock(this.#lockFd, ROOM_LOCK, "exclusive", { signal });
+  /**
+   * Against other processes too: what one counts the other must not remove. undefined when another
+   * is at it for too long, as one that was stopped is.
+   */
+  async #alone<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T | undefined> {
+    const patience = AbortSignal.timeout(PATIENCE_MS);
+    const either = signal === undefined ? patience : AbortSignal.any([signal, patience]);
+    try {
+      await acquireRecordLock(this.#lockFd, ROOM_LOCK, "exclusive", { signal: either });
+    } catch (error) {
+      if (patience.aborted && error === patience.reason) return undefined;
+      throw error;
+    }
     try {
       return await work();
     } finally {
@@ -146,6 +159,10 @@ export class RoomMaker implements Disposable {
       const { bytes, spans } = await layer.evict(units);
       account.free(Math.floor(bytes / PAGE_BYTES));
       if (spans === 0) continue;
+      if (bytes === 0) {
+        this.#giveUpSpans(layer.digest);
+        break;
+      }
       this.#warnOnce(layer.digest);
       this.#options.onEviction?.({ layer: layer.digest, bytes, spans });
     }
@@ -158,6 +175,13 @@ export class RoomMaker implements Disposable {
         this.#options.account.free(layer.punchStray());
       }
     }
+  }
+
+  #giveUpSpans(layer: Digest): void {
+    this.#canPunch = false;
+    this.#options.log.warn("file system gives no room back: the cache keeps what is mounted", {
+      layer,
+    });
   }
 
   #warnOnce(layer: Digest): void {

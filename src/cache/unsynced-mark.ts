@@ -23,23 +23,22 @@ export async function syncStateOf(directory: string): Promise<"synced" | "unsync
   return marks.every((name) => name === PREFIX + bootIdText()) ? "unsynced" : "unsafe";
 }
 
-/** Brings a layer's files to disk and takes the mark away. */
+/** Brings a layer's files to disk and takes the mark away; nothing when the layer is gone. */
 export async function syncLayer(directory: string): Promise<void> {
-  for (const name of await readdir(directory)) {
-    if (name.startsWith(PREFIX)) continue;
-    const handle = await open(join(directory, name), "r");
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  }
-  await syncDirectory(directory);
-  await syncDirectory(join(directory, ".."));
   try {
+    for (const name of await readdir(directory)) {
+      if (!name.startsWith(PREFIX)) await syncFile(join(directory, name));
+    }
+    await syncDirectory(directory);
+    await syncDirectory(join(directory, ".."));
     await unlink(join(directory, PREFIX + bootIdText()));
   } catch (error) {
-    // Another process was faster.
+    // Evicted meanwhile, or another process was faster.
     if (!isErrno(error, "ENOENT")) throw error;
   }
+}
+
+async function syncFile(path: string): Promise<void> {
+  await using handle = await open(path, "r");
+  await handle.sync();
 }

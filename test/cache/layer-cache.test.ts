@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { LayerCache } from "../../src/cache/layer-cache.ts";
 import { LayerReader, MISS } from "../../src/cache/layer-reader.ts";
+import { syncLayer, syncStateOf } from "../../src/cache/unsynced-mark.ts";
 import { NO_LOG } from "../../src/observability/log.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { fill, fillAll, layerSample, opened } from "./samples.ts";
@@ -33,4 +34,20 @@ test("LayerCache keeps what was filled across closing and opening", async () => 
   expect(Buffer.from(bytes.subarray(20_000, 70_000)).equals(tar.subarray(70_000, 120_000))).toBe(
     true,
   );
+});
+
+test("a new layer is marked until its files are on disk", async () => {
+  await using dir = await tempDir();
+  const { digest, parts } = layerSample();
+  await using cache = await LayerCache.open({
+    root: dir.path,
+    sharedMemory: dir.path,
+    log: NO_LOG,
+  });
+  await using layer = await cache.createLayer(digest, parts);
+  const { directory } = layer.paths;
+  expect(await syncStateOf(directory)).toBe("unsynced");
+  await syncLayer(directory);
+  expect(await syncStateOf(directory)).toBe("synced");
+  await syncLayer(directory);
 });
