@@ -1,4 +1,4 @@
-import { closeSync, futimesSync } from "node:fs";
+import { closeSync, futimesSync, rmSync } from "node:fs";
 import type { WaitOptions } from "../async/wait-options.ts";
 import { SingleFlight } from "../async/single-flight.ts";
 import type { Logger } from "../observability/log.ts";
@@ -9,9 +9,10 @@ import type { LayerPaths } from "./cache-paths.ts";
 import { findDamage } from "./find-damage.ts";
 import { LayerFiles, type LayerHandle } from "./layer-files.ts";
 import type { LayerGeometry } from "./layer-geometry.ts";
-import { spanLock } from "./layer-locks.ts";
+import { isSameFile } from "./is-same-file.ts";
+import { LEASE_LOCK, spanLock } from "./layer-locks.ts";
 import { lastUseTick, PRESENT } from "./live-map.ts";
-import type { LayerData } from "./open-layer-data.ts";
+import { type LayerData, livePaths } from "./open-layer-data.ts";
 import { persistSpans } from "./persist-spans.ts";
 import type { SpanClaim } from "./span-claim.ts";
 import { mapTable } from "./table-file.ts";
@@ -24,6 +25,7 @@ export interface CachedLayerOptions {
   /** Of the lock file, with the lease on it. */
   readonly lockFd: number;
   readonly data: LayerData;
+  readonly liveDirectory: string | undefined;
   readonly log: Logger;
   /** Much has come in since the last flush. */
   readonly onBacklog: (layer: CachedLayer) => void;
@@ -141,10 +143,20 @@ export class CachedLayer implements AsyncDisposable {
       await this.flush();
       const now = Date.now() / 1000;
       futimesSync(lockFd, now, now);
+      this.#dropLive();
     } finally {
       onClose(this);
       this.files[Symbol.dispose]();
       for (const fd of [geometryFd, data.dataFd, data.mapFd, data.liveFd, lockFd]) closeSync(fd);
+    }
+  }
+
+  /** The last who closes the layer needs no live map any more: the durable one says the same. */
+  #dropLive(): void {
+    const { lockFd, data } = this.#options;
+    if (!tryRecordLock(lockFd, LEASE_LOCK, "exclusive")) return;
+    for (const path of livePaths(this.#options)) {
+      if (isSameFile(data.liveFd, path)) rmSync(path, { force: true });
     }
   }
 

@@ -11,7 +11,7 @@ import { ingestDirectory, layerPaths, layersDirectory, treesDirectory } from "./
 import { pagesIn } from "./count-usage.ts";
 import { NEVER_OPENED } from "./layer-draft.ts";
 import { LEASE_LOCK } from "./layer-locks.ts";
-import { isSameFile } from "./open-layer.ts";
+import { isSameFile } from "./is-same-file.ts";
 import { TABLE_LOCK } from "./table-file.ts";
 import { pagesOf } from "./usage-account.ts";
 

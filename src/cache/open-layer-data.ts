@@ -194,7 +194,16 @@ function findLive(options: OpenLayerDataOptions, epoch: LiveIdentity["epoch"]): 
   return found ?? openLiveAt(paths.live, geometry, { epoch, boot: bootId() });
 }
 
-function pathInMemory({ digest, liveDirectory }: OpenLayerDataOptions): string | undefined {
+/** Where a layer's live map may be. */
+export function livePaths(options: Omit<OpenLayerDataOptions, "geometry">): readonly string[] {
+  const inMemory = pathInMemory(options);
+  return inMemory === undefined ? [options.paths.live] : [inMemory, options.paths.live];
+}
+
+function pathInMemory({
+  digest,
+  liveDirectory,
+}: Pick<OpenLayerDataOptions, "digest" | "liveDirectory">): string | undefined {
   return liveDirectory === undefined ? undefined : join(liveDirectory, hexOf(digest));
 }
 

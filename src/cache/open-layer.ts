@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, statSync, utimesSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, utimesSync } from "node:fs";
 import type { WaitOptions } from "../async/wait-options.ts";
 import type { Logger } from "../observability/log.ts";
 import type { Digest } from "../oci/digest.ts";
@@ -8,6 +8,7 @@ import { SociError, isKind } from "../errors.ts";
 import { acquireRecordLock } from "./acquire-record-lock.ts";
 import type { LayerPaths } from "./cache-paths.ts";
 import { CachedLayer, type CachedLayerOptions } from "./cached-layer.ts";
+import { isSameFile } from "./is-same-file.ts";
 import { LayerGeometry } from "./layer-geometry.ts";
 import { INIT_LOCK, LEASE_LOCK } from "./layer-locks.ts";
 import { type LayerData, openLayerData, type OpenLayerDataOptions } from "./open-layer-data.ts";
@@ -120,11 +121,4 @@ function openLock({ lock }: LayerPaths): number | undefined {
     if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
     throw error;
   }
-}
-
-/** Whether the path still leads to the open file. */
-export function isSameFile(fd: number, path: string): boolean {
-  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
-  const own = fstatSync(fd, { bigint: true });
-  return found?.ino === own.ino && found.dev === own.dev;
 }

@@ -92,13 +92,14 @@ test("a live map beside the data is not taken over by another boot", async () =>
   const options = { root: dir.path, sharedMemory: dir.join("nothing"), log: NO_LOG };
   const { digest, parts, tar } = layerSample();
   let live: string;
+  let bytes: Buffer;
   {
     await using cache = await LayerCache.open(options);
     await using layer = await cache.createLayer(digest, parts);
     fillAll(layer, tar);
     live = layer.paths.live;
+    bytes = Buffer.from(await Bun.file(live).bytes());
   }
-  const bytes = Buffer.from(await Bun.file(live).bytes());
   // Word 6 is the first of the boot.
   bytes.writeUInt32LE((bytes.readUInt32LE(24) ^ 1) >>> 0, 24);
   // And a span that only that boot knew to be gone.

@@ -1,12 +1,14 @@
 import { expect, test } from "bun:test";
-import { mkdirSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, symlinkSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CachedLayer } from "../../src/cache/cached-layer.ts";
 import { layerDirectory } from "../../src/cache/cache-paths.ts";
 import { LayerCache } from "../../src/cache/layer-cache.ts";
+import { openLiveDirectory } from "../../src/cache/live-directory.ts";
 import { DAMAGED, LayerReader, MISS } from "../../src/cache/layer-reader.ts";
+import { hexOf } from "../../src/oci/digest.ts";
 import { ownProcess } from "../../src/oci/process-id.ts";
 import { createLogger, type LogRecord, NO_LOG } from "../../src/observability/log.ts";
 import { tempDir, type TempDir } from "../support/temp-dir.ts";
@@ -71,7 +73,6 @@ const SPANS = 12;
 // What is done to the files of a closed layer, and how much is fetched again.
 test.each([
   { title: "nothing", harm: async () => undefined, again: [0, 0] },
-  { title: "no live map, as after a boot", harm: removeLive, again: [0, 0] },
   {
     title: "data truncated",
     harm: (_: TempDir, at: string) => truncate(join(at, "data"), 300_000),
@@ -257,26 +258,54 @@ test("CachedLayer.damage() says once what was expected, and leaves sound spans a
 
 test("spans that only the live map knows are made durable by the next who opens the layer", async () => {
   await using dir = await tempDir();
-  const directory = await filledCache(dir);
-  const map = await readFile(join(directory, "map"));
+  let live: Uint8Array;
+  let livePath: string;
+  let mapPath: string;
+  {
+    await using cache = await cacheIn(dir);
+    await using layer = await cache.createLayer(digest, parts);
+    fillAll(layer, tar);
+    livePath = join(openLiveDirectory(cache.root, dir.path) ?? "", hexOf(digest));
+    mapPath = layer.paths.map;
+    live = await readFile(livePath);
+  }
+  // As a process leaves it that is killed before it has flushed.
+  await writeFile(livePath, live);
+  const map = await readFile(mapPath);
   map.fill(0, 64, 64 + SPANS);
-  // The inode stays: the map goes on to speak about the same data.
-  await writeFile(join(directory, "map"), map, { flag: "r+" });
+  await writeFile(mapPath, map, { flag: "r+" });
   {
     await using cache = await cacheIn(dir);
     await using layer = await opened(cache, digest);
     expect(layer.isComplete).toBe(true);
   }
-  await removeLive(dir);
+  expect(existsSync(livePath)).toBe(false);
   await using cache = await cacheIn(dir);
   await using layer = await opened(cache, digest);
   expect(readAll(layer)).toBe(0);
 });
 
+test("the live map stays as long as one process has the layer open", async () => {
+  await using dir = await tempDir();
+  await using cache = await cacheIn(dir);
+  const layer = await cache.createLayer(digest, parts);
+  const livePath = join(openLiveDirectory(cache.root, dir.path) ?? "", hexOf(digest));
+  {
+    await using other = await opened(cache, digest);
+    await layer[Symbol.asyncDispose]();
+    await using third = await opened(cache, digest);
+    fill(other, 1, tar);
+    expect(third.isPresent(1)).toBe(true);
+    expect(existsSync(livePath)).toBe(true);
+  }
+  expect(existsSync(livePath)).toBe(false);
+});
+
 test("LayerCache.open() removes what a dead process left half made, and leaves the living alone", async () => {
   await using dir = await tempDir();
   const program = `
-    import { ownProcess } from ${JSON.stringify(join(import.meta.dirname, "../../src/oci/process-id.ts"))};
+    import { hexOf } from "../../src/oci/digest.ts";
+import { ownProcess } from ${JSON.stringify(join(import.meta.dirname, "../../src/oci/process-id.ts"))};
     process.stdout.write(await ownProcess());
   `;
   const child = Bun.spawn([process.execPath, "-e", program], { stdout: "pipe" });
