@@ -286,11 +286,11 @@ export class Dispatcher {
     const { view, requestView, start } = buffers;
     const { at } = fuse_out_header;
     const { at: inAt } = fuse_in_header;
-    const size = outcome < 0 ? 0 : outcome;
+    const size = Math.max(0, outcome);
     const header = start - HEADER_OUT;
     buffers.end = start + size;
     view.setInt32(header + at.len, HEADER_OUT + size, true);
-    view.setInt32(header + at.error, outcome < 0 ? outcome : 0, true);
+    view.setInt32(header + at.error, Math.min(0, outcome), true);
     view.setInt32(header + at.unique, requestView.getInt32(inAt.unique, true), true);
     view.setInt32(header + at.unique + 4, requestView.getInt32(inAt.unique + 4, true), true);
     return true;

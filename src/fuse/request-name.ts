@@ -29,6 +29,11 @@ export class RequestName {
       views = [];
       this.#views.set(start, views);
     }
-    return (views[length] ??= request.subarray(start, start + length));
+    let view = views[length];
+    if (view === undefined) {
+      view = request.subarray(start, start + length);
+      views[length] = view;
+    }
+    return view;
   }
 }

@@ -16,10 +16,8 @@ import {
   ENODATA,
   ENOENT,
   ENOSYS,
-  ENOTTY,
   ENXIO,
   ERANGE,
-  EROFS,
 } from "../../src/sys/errno.ts";
 import { FrameHarness, nameBytes, packed, readBody, requestFrame } from "../support/fuse-frame.ts";
 import { MemoryFileSystem } from "../support/memory-file-system.ts";
@@ -320,70 +318,6 @@ describe("FUSE_INTERRUPT", () => {
 
   test("is asked again when nobody knows the request yet", () => {
     expect(interrupt(6n)).toMatchObject({ errno: EAGAIN, unique: 9n });
-  });
-});
-
-describe("requests that the file system is not asked for", () => {
-  test.each([abi.FUSE_FORGET, abi.FUSE_BATCH_FORGET, abi.FUSE_NOTIFY_REPLY])(
-    "opcode %p has no reply",
-    (opcode) => {
-      expect(harness.send(requestFrame({ opcode }, new Uint8Array(64)))).toBeUndefined();
-    },
-  );
-
-  test.each([
-    "FUSE_SETATTR",
-    "FUSE_SYMLINK",
-    "FUSE_MKNOD",
-    "FUSE_MKDIR",
-    "FUSE_UNLINK",
-    "FUSE_RMDIR",
-    "FUSE_RENAME",
-    "FUSE_RENAME2",
-    "FUSE_LINK",
-    "FUSE_WRITE",
-    "FUSE_SETXATTR",
-    "FUSE_REMOVEXATTR",
-    "FUSE_CREATE",
-    "FUSE_TMPFILE",
-    "FUSE_FALLOCATE",
-    "FUSE_COPY_FILE_RANGE",
-    "FUSE_COPY_FILE_RANGE_64",
-  ] as const)("%s fails with EROFS", (name) => {
-    expect(harness.ask({ opcode: abi[name] }, new Uint8Array(64)).errno).toBe(EROFS);
-  });
-
-  test.each([
-    "FUSE_OPEN",
-    "FUSE_OPENDIR",
-    "FUSE_FLUSH",
-    "FUSE_FSYNC",
-    "FUSE_FSYNCDIR",
-    "FUSE_SYNCFS",
-    "FUSE_ACCESS",
-    "FUSE_STATX",
-    "FUSE_BMAP",
-    "FUSE_POLL",
-    "FUSE_GETLK",
-    "FUSE_SETLK",
-    "FUSE_SETLKW",
-    "FUSE_SETUPMAPPING",
-    "FUSE_REMOVEMAPPING",
-  ] as const)("%s is not needed: ENOSYS", (name) => {
-    expect(harness.ask({ opcode: abi[name] }, new Uint8Array(64)).errno).toBe(ENOSYS);
-  });
-
-  test("an opcode that nobody knows is not needed either", () => {
-    expect(harness.ask({ opcode: 4000 }).errno).toBe(ENOSYS);
-  });
-
-  test("FUSE_IOCTL fails with ENOTTY", () => {
-    expect(harness.ask({ opcode: abi.FUSE_IOCTL }, new Uint8Array(32)).errno).toBe(ENOTTY);
-  });
-
-  test.each(["FUSE_RELEASE", "FUSE_RELEASEDIR", "FUSE_DESTROY"] as const)("%s succeeds", (name) => {
-    const { errno, body } = harness.ask({ opcode: abi[name] }, new Uint8Array(24));
-    expect({ errno, bytes: body.length }).toEqual({ errno: 0, bytes: 0 });
   });
 });
 
