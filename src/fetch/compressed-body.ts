@@ -85,20 +85,3 @@ export class CompressedBody implements Disposable {
 export function releaseSpan(pool: SharedChunks, { chunks }: CompressedSpan): void {
   for (const chunk of chunks) pool.release(chunk);
 }
-
-/** The span's bytes in order, as views. `bytesOf` finds a chunk's memory. */
-export function piecesOf<C>(
-  { chunks, start, length }: { readonly chunks: readonly C[]; start: number; length: number },
-  bytesOf: (chunk: C) => Uint8Array,
-): Uint8Array[] {
-  const pieces: Uint8Array[] = [];
-  let from = start;
-  let left = length;
-  for (const chunk of chunks) {
-    const piece = bytesOf(chunk).subarray(from, Math.min(CHUNK_BYTES, from + left));
-    pieces.push(piece);
-    left -= piece.length;
-    from = 0;
-  }
-  return pieces;
-}

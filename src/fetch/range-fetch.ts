@@ -9,8 +9,10 @@ export interface RangeFetchEvents {
   /** The answer has begun. */
   onOpen(fetch: RangeFetch, opened: BlobOpened): void;
   onBytes(fetch: RangeFetch, bytes: number): void;
+  /** The first bytes of the next task's span are here, which somebody waits for. */
+  onPart(fetch: RangeFetch, task: SpanTask, compressed: CompressedSpan): void;
   /** All bytes of the next task's span are here. */
-  onSpan(task: SpanTask, compressed: CompressedSpan): void;
+  onSpan(fetch: RangeFetch, task: SpanTask, compressed: CompressedSpan): void;
 }
 
 export interface RangeFetchOptions {
@@ -23,6 +25,7 @@ export interface RangeFetchOptions {
 }
 
 const RATE_BYTES = 256 * 1024;
+const PART_BYTES = 128 * 1024;
 
 /** One request: bytes of consecutive spans, each handed over as soon as its last byte is here. */
 export class RangeFetch {
@@ -36,9 +39,10 @@ export class RangeFetch {
   urgency: Urgency = UNWANTED;
   /** Bytes that the budget counts as still to come. */
   budgeted = 0;
-  /** Whether the cache has room for the spans; undefined: it was asked before. */
-  room: Promise<boolean> | undefined;
-  pausedAt = 0;
+  /** Whether the cache has room for the spans; undefined while that is not known. */
+  hasRoom: boolean | undefined;
+  /** Settles, always well, when hasRoom is known. */
+  room: Promise<void> = Promise.resolve();
   readonly #options: RangeFetchOptions;
   /** Not handed over yet. */
   readonly #left: SpanTask[];
@@ -46,6 +50,8 @@ export class RangeFetch {
   readonly #body: CompressedBody;
   readonly #abort = new AbortController();
   #end: number;
+  /** Up to where bytes have been handed over, in part or whole. */
+  #parted = 0;
   #isPaused = false;
   #resumed = Promise.withResolvers<void>();
 
@@ -90,10 +96,8 @@ export class RangeFetch {
   }
 
   /** Takes no more from the line until resume(). */
-  pause(now: number): void {
-    if (this.#isPaused) return;
+  pause(): void {
     this.#isPaused = true;
-    this.pausedAt = now;
   }
 
   /** Bytes a millisecond since the answer began; undefined when that says nothing yet. */
@@ -119,6 +123,14 @@ export class RangeFetch {
     this.#end = this.#left.at(-1)?.compressedEnd ?? this.#end;
     this.reweigh();
     return cut;
+  }
+
+  /** Tells the budget what will not come, or is to come more. */
+  rebudget(bytes: number = this.bytesLeft): void {
+    const { budget } = this.layer.health;
+    if (bytes > this.budgeted) budget.requested(bytes - this.budgeted);
+    else budget.cancelled(this.budgeted - bytes);
+    this.budgeted = bytes;
   }
 
   /** Takes one more span along, if it is still to come. */
@@ -166,6 +178,7 @@ export class RangeFetch {
         this.#body.append(chunk);
         events.onBytes(this, chunk.length);
         this.#handOver();
+        this.#handOverPart();
         // What was requested is read to its end, so that the connection is good for the next request.
         if (this.#left.length === 0 && this.#body.end < this.#requestedEnd) return;
         if (this.#isPaused) await this.#resumed.promise;
@@ -182,8 +195,19 @@ export class RangeFetch {
       if (compressedEnd > this.#body.end) return;
       const compressed = this.#body.cut(compressedStart, compressedEnd);
       this.#left.shift();
-      this.#options.events.onSpan(task, compressed);
+      this.#parted = compressedEnd;
+      this.#options.events.onSpan(this, task, compressed);
     }
+  }
+
+  /** Inflating what has come of a span costs nothing more, and is done when the last of it comes. */
+  #handOverPart(): void {
+    const [task] = this.#left;
+    if (task?.urgency !== DEMAND || this.hasRoom !== true) return;
+    const from = Math.max(this.#parted, task.compressedStart);
+    if (this.#body.end - from < PART_BYTES) return;
+    this.#parted = this.#body.end;
+    this.#options.events.onPart(this, task, this.#body.cut(task.compressedStart, this.#body.end));
   }
 
   #keepPartial(): void {

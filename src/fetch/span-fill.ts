@@ -8,136 +8,149 @@ export interface SpanFillOptions {
   readonly span: number;
   /** The 32 KiB of output before the span; asked for once, and copied. */
   readonly window: (span: number) => Uint8Array;
-  /** All compressed bytes of the span, in pieces. They must stay as they are until the fill is done. */
-  readonly pieces: readonly Uint8Array[];
-  /** Nobody else's until the fill is done. */
-  readonly engine: InflateEngine;
+  /** Asked for when it is first needed; nobody else's until the fill is done. */
+  readonly engine: () => InflateEngine;
   /** Takes the output in order, in pieces of at most 128 KiB; a view that dies with the call. */
-  readonly write: (uncompressedOffset: number, bytes: Uint8Array) => void;
+  readonly write: (bytes: Uint8Array) => void;
 }
 
 const LARGEST_OUTPUT = 128 * 1024;
-const NOTHING = new Uint8Array(0);
 
 /**
- * One span from compressed bytes to verified output, a slice at a time. The digest of the compressed
- * bytes is checked before the first byte comes out.
+ * One span from compressed bytes to output, a slice at a time, also while the compressed bytes are
+ * still coming. What is written is good for nothing until `isVerified`.
  */
 export class SpanFill {
-  readonly #geometry: LayerGeometry;
-  readonly #span: number;
-  readonly #pieces: readonly Uint8Array[];
-  readonly #engine: InflateEngine;
-  readonly #window: SpanFillOptions["window"];
-  readonly #write: SpanFillOptions["write"];
+  readonly #options: SpanFillOptions;
+  readonly #hasher = new Bun.CryptoHasher("sha256");
+  /** Compressed bytes that have come and are not used yet. */
+  readonly #pieces: Uint8Array[] = [];
+  #size = 0;
   readonly #end: number;
   #position: number;
   #decoder: GzipDecoder | undefined;
-  #nextPiece = 0;
-  /** Of a plain tar: what is left of the piece before #nextPiece. */
-  #rest: Uint8Array = NOTHING;
+  #isVerified = false;
+  #isStarved = true;
 
-  /** @throws data-loss when the compressed bytes are not those of the span */
-  constructor({ geometry, span, window, pieces, engine, write }: SpanFillOptions) {
-    this.#geometry = geometry;
-    this.#span = span;
-    this.#pieces = pieces;
-    this.#engine = engine;
-    this.#window = window;
-    this.#write = write;
+  constructor(options: SpanFillOptions) {
+    const { geometry, span } = options;
+    this.#options = options;
     this.#position = geometry.uncompressedStart(span);
     this.#end = geometry.uncompressedEnd(span);
-    checkPieces(geometry, span, pieces);
   }
 
-  /** Uncompressed offset up to which all has been written. */
-  get position(): number {
-    return this.#position;
+  /** Compressed bytes given so far. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Whether the compressed bytes, all of them, are known to be the span's. */
+  get isVerified(): boolean {
+    return this.#isVerified;
   }
 
   get isDone(): boolean {
-    return this.#position === this.#end;
+    return this.#isVerified && this.#position === this.#end;
   }
 
-  /** Writes about `bytes` more, or what is left. @throws data-loss, and what `write` throws */
+  /** Whether step() would do something. */
+  get canStep(): boolean {
+    return this.#position < this.#end && !this.#isStarved;
+  }
+
+  /** The next compressed bytes, which must stay as they are until the fill is done. */
+  push(piece: Uint8Array): void {
+    if (piece.length === 0) return;
+    this.#hasher.update(piece);
+    this.#size += piece.length;
+    this.#pieces.push(piece);
+    this.#isStarved = false;
+  }
+
+  /** Nothing more comes. @throws data-loss when what has come are not the span's compressed bytes */
+  verify(): void {
+    const { geometry, span } = this.#options;
+    const wantSize = geometry.compressedEnd(span) - geometry.compressedStart(span);
+    if (this.#size !== wantSize) {
+      throw new SociError(
+        "data-loss",
+        `Cannot use span ${span}: ${this.#size} bytes, want ${wantSize}`,
+      );
+    }
+    const got = this.#hasher.digest();
+    if (!got.equals(geometry.digestBytes(span))) {
+      throw new SociError(
+        "data-loss",
+        `Cannot use span ${span}: digest is sha256:${got.toString("hex")}, want ${geometry.digest(span)}`,
+      );
+    }
+    this.#isVerified = true;
+    this.#isStarved = false;
+  }
+
+  /** Writes about `bytes` more, or as far as the input goes. @throws data-loss, and what `write` throws */
   step(bytes: number): void {
     const target = Math.min(this.#end, this.#position + bytes);
-    while (this.#position < target) {
-      const output = this.#geometry.encoding === "gzip" ? this.#inflate() : this.#copy();
+    while (this.#position < target && !this.#isStarved) {
+      const output = this.#options.geometry.encoding === "gzip" ? this.#inflate() : this.#copy();
       if (output.length === 0) continue;
-      this.#write(this.#position, output);
+      this.#options.write(output);
       this.#position += output.length;
     }
+    if (this.#isStarved && this.#isVerified && this.#position < this.#end) throw this.#tooShort();
   }
 
   #inflate(): Uint8Array {
     this.#decoder ??= this.#start();
     const decoder = this.#decoder;
-    const want = this.#end - this.#geometry.uncompressedStart(this.#span);
+    const { geometry, span } = this.#options;
+    const want = this.#end - geometry.uncompressedStart(span);
     // Spans end where a block ends: stop there, for the next block is not in these bytes.
     const stop = decoder.run(want - 1);
     const output = decoder.output.subarray(0, this.#end - this.#position);
     if (stop === "input") this.#feed(decoder);
-    else if (stop === "end" && output.length < this.#end - this.#position) {
-      throw this.#tooShort(this.#position + output.length);
-    }
+    else if (stop === "end") this.#isStarved = true;
     return output;
   }
 
   #start(): GzipDecoder {
-    const bits = this.#geometry.bits(this.#span);
-    const window = this.#window(this.#span);
-    const first = this.#pieces.find(({ length }) => length > 0) ?? NOTHING;
-    const decoder = new GzipDecoder(this.#engine, { bits, partialByte: first[0] ?? 0, window });
-    this.#nextPiece = this.#pieces.indexOf(first) + 1;
+    const { geometry, span, window, engine } = this.#options;
+    const bits = geometry.bits(span);
+    const first = this.#pieces.shift() ?? new Uint8Array(0);
+    const decoder = new GzipDecoder(engine(), {
+      bits,
+      partialByte: first[0] ?? 0,
+      window: window(span),
+    });
     decoder.push(bits > 0 ? first.subarray(1) : first);
     return decoder;
   }
 
   #feed(decoder: GzipDecoder): void {
-    const piece = this.#pieces[this.#nextPiece];
-    this.#nextPiece += 1;
-    if (piece === undefined) decoder.endInput();
-    else decoder.push(piece);
+    const piece = this.#pieces.shift();
+    if (piece !== undefined) decoder.push(piece);
+    else if (this.#isVerified) decoder.endInput();
+    else this.#isStarved = true;
   }
 
   #copy(): Uint8Array {
-    if (this.#rest.length === 0) {
-      const piece = this.#pieces[this.#nextPiece];
-      if (piece === undefined) throw this.#tooShort(this.#position);
-      this.#nextPiece += 1;
-      this.#rest = piece;
+    const [piece] = this.#pieces;
+    if (piece === undefined) {
+      this.#isStarved = true;
+      return new Uint8Array(0);
     }
-    const output = this.#rest.subarray(0, Math.min(LARGEST_OUTPUT, this.#end - this.#position));
-    this.#rest = this.#rest.subarray(output.length);
+    const output = piece.subarray(0, Math.min(LARGEST_OUTPUT, this.#end - this.#position));
+    if (output.length === piece.length) this.#pieces.shift();
+    else this.#pieces[0] = piece.subarray(output.length);
     return output;
   }
 
-  #tooShort(end: number): SociError {
-    const start = this.#geometry.uncompressedStart(this.#span);
+  #tooShort(): SociError {
+    const { geometry, span } = this.#options;
+    const start = geometry.uncompressedStart(span);
     return new SociError(
       "data-loss",
-      `Cannot use span ${this.#span}: it has ${end - start} uncompressed bytes, want ${this.#end - start}`,
-    );
-  }
-}
-
-function checkPieces(geometry: LayerGeometry, span: number, pieces: readonly Uint8Array[]): void {
-  const hasher = new Bun.CryptoHasher("sha256");
-  let size = 0;
-  for (const piece of pieces) {
-    hasher.update(piece);
-    size += piece.length;
-  }
-  const wantSize = geometry.compressedEnd(span) - geometry.compressedStart(span);
-  if (size !== wantSize) {
-    throw new SociError("data-loss", `Cannot use span ${span}: ${size} bytes, want ${wantSize}`);
-  }
-  const got = hasher.digest();
-  if (!got.equals(geometry.digestBytes(span))) {
-    throw new SociError(
-      "data-loss",
-      `Cannot use span ${span}: digest is sha256:${got.toString("hex")}, want ${geometry.digest(span)}`,
+      `Cannot use span ${span}: it has ${this.#position - start} uncompressed bytes, want ${this.#end - start}`,
     );
   }
 }

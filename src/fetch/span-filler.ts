@@ -9,8 +9,9 @@ export interface FillRequest {
   readonly layer: number;
   readonly span: number;
   readonly uncompressedStart: number;
-  /** Left alone until onEnd(). */
+  /** The compressed bytes, or the first of them: then append() brings the rest. Left alone until onEnd(). */
   readonly compressed: CompressedSpan;
+  readonly isComplete: boolean;
   readonly urgency: Urgency;
   /** Uncompressed offset that somebody waits for; 0 when nobody does. */
   readonly wantEnd: number;
@@ -25,7 +26,9 @@ export type FillOutcome =
   | { readonly kind: "kept"; readonly bytes: Uint8Array }
   /** data-loss: these compressed bytes are not the span's; others may be. */
   | { readonly kind: "wrong"; readonly error: Error }
-  | { readonly kind: "failed"; readonly error: Error };
+  | { readonly kind: "failed"; readonly error: Error }
+  /** As abort() asked for: nothing is written any more. */
+  | { readonly kind: "aborted" };
 
 export interface FillEvents {
   /** What was last wanted has been written, although the fill goes on. */
@@ -40,6 +43,10 @@ export interface FillHandle {
   readonly reached: number;
   /** Somebody else waits; urgency only rises. */
   want(urgency: Urgency, end: number): void;
+  /** More of the compressed bytes are here: all so far, in the same chunks and further ones. */
+  append(compressed: CompressedSpan, isComplete: boolean): void;
+  /** The rest will not come. onEnd() follows. */
+  abort(): void;
 }
 
 /** Verifies, inflates and writes spans, the most urgent first. */

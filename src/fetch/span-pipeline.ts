@@ -2,16 +2,18 @@ import { isKind, SociError } from "../errors.ts";
 import type { Logger } from "../observability/log.ts";
 import { retryWaitMs } from "../oci/retry.ts";
 import type { Reserve } from "./cache-room.ts";
-import { type CompressedSpan, releaseSpan } from "./compressed-body.ts";
+import type { CompressedSpan } from "./compressed-body.ts";
 import { failureOf, retryAfterOf } from "./fetch-failure.ts";
-import { BACKGROUND, DEMAND, priorityOf, UNWANTED, type Urgency } from "./fetch-priority.ts";
+import { BACKGROUND, DEMAND, priorityOf, UNWANTED } from "./fetch-priority.ts";
 import { gatherRun } from "./gather-run.ts";
 import type { MemorySpans } from "./memory-spans.ts";
 import { RangeFetch } from "./range-fetch.ts";
+import { BROKEN_OFF, RunningFetches } from "./running-fetches.ts";
 import type { ScheduledLayer } from "./scheduled-layer.ts";
 import type { SchedulerCounts } from "./scheduler-stats.ts";
 import { SharedChunks } from "./shared-chunks.ts";
 import type { FillOutcome, SpanFiller } from "./span-filler.ts";
+import { SpanFilling } from "./span-filling.ts";
 import { SpanTask } from "./span-task.ts";
 import { TaskQueues } from "./task-queues.ts";
 
@@ -32,15 +34,12 @@ export interface SpanPipelineOptions {
   readonly onEnd: (task: SpanTask, error?: unknown) => void;
 }
 
-const MAX_DEMAND_RANGE = 8 << 20;
-const MIN_RANGE = 1 << 20;
+/** One request, at most. */
 const MAX_RANGE = 8 << 20;
 /** Less urgent neighbours of a demanded span that come with it. */
 const MAX_EXTRA = 2 << 20;
 /** Requests for demand at once. */
 const MAX_DEMAND_FETCHES = 32;
-/** What is left of an abandoned request is read to its end when it is so little. */
-const WORTH_BREAKING = 256 * 1024;
 /** Failed attempts after which a blob, or a span's bytes, are given up. */
 const MAX_BLOB_ATTEMPTS = 4;
 const MAX_WRONGS = 4;
@@ -51,19 +50,8 @@ const BACK_OFF = {
   maxMs: 3000,
   maxRetryAfterMs: Number.POSITIVE_INFINITY,
 };
-/** Longest silence of a server before a demand is asked for again, the first time. */
-const STALL_MS = 3000;
-const STALL_DOUBLINGS = 3;
-const STALL_LATENCIES = 10;
-/** A request that gives way to demand takes what has come at the latest after this. */
-const MAX_PAUSE_MS = 1000;
-/** A demand waits for a request under way when a request of its own would not be so much faster. */
-const JOIN_FACTOR = 1.25;
-const JOIN_MS = 10;
 /** How often another process is looked after that fills a span that we want. */
 const ELSEWHERE_MS = 10;
-
-const BROKEN_OFF = new DOMException("the request is of no use any more", "AbortError");
 
 /** Spans from wanting them to having them: queue, requests, inflate threads. */
 export class SpanPipeline {
@@ -72,7 +60,8 @@ export class SpanPipeline {
   readonly #counts: SchedulerCounts;
   readonly #log: Logger;
   readonly #queues = new TaskQueues();
-  readonly #fetches = new Set<RangeFetch>();
+  readonly #fetches: RunningFetches;
+  readonly #filling: SpanFilling;
   readonly #running = new Set<Promise<void>>();
   readonly #elsewhere = new Set<SpanTask>();
   /** Compressed bytes of spans from request to end of the fill. */
@@ -87,6 +76,19 @@ export class SpanPipeline {
     this.#options = options;
     this.#counts = options.counts;
     this.#log = options.log;
+    this.#fetches = new RunningFetches({
+      counts: options.counts,
+      log: options.log,
+      onCut: (tasks) => {
+        for (const task of tasks) this.#requeue(task);
+      },
+      hasMemory: () => this.#inFlight <= options.maxBytes,
+    });
+    this.#filling = new SpanFilling({
+      filler: options.filler,
+      chunks: this.chunks,
+      onEnd: (task, outcome) => this.#filled(task, outcome),
+    });
   }
 
   get isIdle(): boolean {
@@ -112,34 +114,19 @@ export class SpanPipeline {
       this.#schedulePump();
       return;
     }
-    if (task.state === "filling") {
-      if (task.waits.size > 0) task.fill?.want(task.urgency, task.wantEnd);
-      return;
-    }
-    if (task.state === "elsewhere") {
-      if (task.urgency >= UNWANTED) this.#drop(task);
-      return;
-    }
-    if (hasChanged) this.#reweighFetch(task);
+    this.#filling.want(task);
+    if (task.state === "elsewhere" && task.urgency >= UNWANTED) this.#drop(task);
+    if (hasChanged && task.fetch !== undefined) this.#fetches.reweigh(task, task.fetch);
   }
 
   /** To be called now and then while there are demands. */
   watch(now: number): void {
-    for (const fetch of this.#fetches) {
-      if (fetch.isPaused) {
-        if (now - fetch.pausedAt > MAX_PAUSE_MS) this.#resume(fetch);
-      } else if (fetch.urgency === DEMAND && now - fetch.heardAt > patienceWith(fetch)) {
-        this.#counts.stalls += 1;
-        for (const task of fetch.left) task.stalls += 1;
-        this.#log.debug("server is silent, asking again", { layer: fetch.layer.descriptor.digest });
-        fetch.abort(BROKEN_OFF);
-      }
-    }
+    this.#fetches.watch(now);
   }
 
   /** Nothing more is wanted of the layer; resolves when nothing is under way. */
   async leave(layer: ScheduledLayer): Promise<void> {
-    for (const fetch of this.#fetches) if (fetch.layer === layer) fetch.abort(BROKEN_OFF);
+    this.#fetches.abortAll(layer);
     for (const task of [...layer.tasks.values()]) {
       task.standing = UNWANTED;
       task.waits.clear();
@@ -150,6 +137,7 @@ export class SpanPipeline {
 
   close(): void {
     this.#isClosed = true;
+    this.#fetches.close();
     clearTimeout(this.#timer);
     clearTimeout(this.#elsewhereTimer);
   }
@@ -202,22 +190,16 @@ export class SpanPipeline {
 
   #mayStart(task: SpanTask): boolean {
     if (task.layer.hasNoRanges && !task.isFresh) {
-      for (const fetch of this.#fetches) if (fetch.layer === task.layer) return false;
+      if (this.#fetches.hasOf(task.layer)) return false;
     }
     const bytes = task.compressedLength;
     const { maxBytes, maxDemandBytes } = this.#options;
     // A span that is larger than all memory for spans comes alone.
     if (this.#inFlight === 0) return true;
     if (task.urgency === DEMAND) {
-      return this.#inFlight + bytes <= maxDemandBytes && this.#demandFetches() < MAX_DEMAND_FETCHES;
+      return this.#inFlight + bytes <= maxDemandBytes && this.#fetches.demands < MAX_DEMAND_FETCHES;
     }
     return this.#inFlight + bytes <= maxBytes && task.layer.health.budget.hasRoom();
-  }
-
-  #demandFetches(): number {
-    let count = 0;
-    for (const { urgency } of this.#fetches) if (urgency === DEMAND) count += 1;
-    return count;
   }
 
   #start(seed: SpanTask, now: number): void {
@@ -233,7 +215,8 @@ export class SpanPipeline {
       events: {
         onOpen: (opened, { isPartial, ms }) => this.#opened(opened, isPartial, ms),
         onBytes: (from, bytes) => this.#received(from, bytes),
-        onSpan: (task, compressed) => this.#fill(task, compressed),
+        onPart: (_from, task, compressed) => this.#filling.part(task, compressed),
+        onSpan: (from, task, compressed) => this.#fill(from, task, compressed),
       },
     });
     for (const task of tasks) {
@@ -255,11 +238,13 @@ export class SpanPipeline {
       );
       return tasks.toSorted((a, b) => a.span - b.span);
     }
+    const { budget } = layer.health;
     const isDemand = seed.urgency === DEMAND;
-    const ahead = Math.min(Math.max(layer.health.budget.limit / 4, MIN_RANGE), MAX_RANGE);
+    // One request for all that there is room for: several at once would share the line, and each be late.
+    const room = Math.min(budget.limit - budget.outstanding, MAX_RANGE);
     return gatherRun(seed, {
-      maxBytes: isDemand ? MAX_DEMAND_RANGE : ahead,
-      maxExtraBytes: isDemand ? MAX_EXTRA : ahead,
+      maxBytes: isDemand ? MAX_RANGE : room,
+      maxExtraBytes: isDemand ? MAX_EXTRA : room,
       now,
     });
   }
@@ -343,39 +328,46 @@ export class SpanPipeline {
 
   async #run(fetch: RangeFetch): Promise<void> {
     const { health } = fetch.layer;
-    const { budget } = health;
-    const { urgency } = fetch;
-    fetch.budgeted = fetch.bytesLeft;
-    budget.requested(fetch.budgeted);
+    fetch.rebudget();
     health.running += 1;
     let error: unknown;
     try {
-      await this.#makeRoom(fetch, urgency);
+      await this.#makeRoom(fetch);
       this.#counts.requests += 1;
       await fetch.run();
     } catch (thrown) {
       error = thrown;
     }
     health.running -= 1;
-    budget.cancelled(fetch.budgeted);
+    fetch.rebudget(0);
     this.#fetches.delete(fetch);
-    this.#resumeOthers();
-    if (fetch.left.length > 0) this.#putBack(fetch, error);
+    const [next] = fetch.left;
+    if (next !== undefined) {
+      await this.#filling.stop(next);
+      this.#putBack(fetch, error);
+    }
     this.#schedulePump();
   }
 
   /** Demand does not wait for it: by the time that its bytes come, it is known. */
-  async #makeRoom(fetch: RangeFetch, urgency: Urgency): Promise<void> {
+  async #makeRoom(fetch: RangeFetch): Promise<void> {
     const { geometry } = fetch.layer;
     const bytes = fetch.left.reduce((sum, { span }) => sum + geometry.uncompressedLength(span), 0);
-    const room = this.#options.reserve(bytes, priorityOf(urgency));
-    if (urgency === DEMAND) {
-      fetch.room = room;
+    const asked = this.#options.reserve(bytes, priorityOf(fetch.urgency));
+    if (fetch.urgency === DEMAND) {
+      fetch.room = asked.then(
+        (hasRoom) => {
+          fetch.hasRoom = hasRoom;
+        },
+        (error: unknown) => {
+          fetch.hasRoom = false;
+          this.#log.warn("no room could be made in the cache", { error });
+        },
+      );
       return;
     }
-    if (!(await room)) {
-      throw new SociError("failed-precondition", NO_ROOM);
-    }
+    fetch.hasRoom = await asked;
+    if (!fetch.hasRoom) throw new SociError("failed-precondition", NO_ROOM);
   }
 
   #opened(fetch: RangeFetch, isPartial: boolean, ms: number): void {
@@ -388,9 +380,7 @@ export class SpanPipeline {
       this.#log.info("source gives no ranges", { layer: layer.descriptor.digest, source: name });
       this.#options.onNoRanges(layer);
     }
-    if (fetch.urgency === DEMAND) {
-      for (const other of this.#fetches) if (other.urgency > DEMAND) other.pause(now);
-    }
+    this.#fetches.favour(fetch);
   }
 
   #received(fetch: RangeFetch, bytes: number): void {
@@ -405,7 +395,8 @@ export class SpanPipeline {
         for (const task of layer.tasks.values()) task.notBefore = 0;
       }
     }
-    if (this.#inFlight > this.#options.maxBytes && fetch.layer.hasNoRanges) fetch.pause(now);
+    if (this.#inFlight > this.#options.maxBytes && fetch.layer.hasNoRanges) fetch.pause();
+    this.#fetches.balance(now);
     this.#schedulePump();
   }
 
@@ -417,66 +408,6 @@ export class SpanPipeline {
       }
     }
     return layers;
-  }
-
-  #resumeOthers(): void {
-    for (const fetch of this.#fetches) {
-      if (fetch.urgency === DEMAND && fetch.openedAt !== undefined) return;
-    }
-    for (const fetch of this.#fetches) this.#resume(fetch);
-  }
-
-  #resume(fetch: RangeFetch): void {
-    if (fetch.layer.hasNoRanges && this.#inFlight > this.#options.maxBytes) return;
-    fetch.resume();
-  }
-
-  /** A task of a request has become more urgent, or less. */
-  #reweighFetch(task: SpanTask): void {
-    const { fetch } = task;
-    if (fetch === undefined) return;
-    const wasDemand = fetch.urgency === DEMAND;
-    if (task.urgency === DEMAND && !wasDemand && this.#shouldOvertake(fetch, task)) {
-      this.#counts.overtakes += 1;
-      this.#cut(fetch, task);
-    }
-    fetch.reweigh();
-    if (wasDemand && fetch.urgency > DEMAND) this.#resumeOthers();
-    if (task.urgency >= UNWANTED) this.#trim(fetch);
-  }
-
-  /** Whether a request of its own would bring the span much sooner than the one under way. */
-  #shouldOvertake(fetch: RangeFetch, task: SpanTask): boolean {
-    const { budget } = fetch.layer.health;
-    if (budget.rate === 0 || fetch.left[0] === task || fetch.layer.hasNoRanges) return false;
-    const now = performance.now();
-    const toCome = task.compressedEnd - fetch.position;
-    const joinMs =
-      fetch.openedAt === undefined
-        ? Math.max(0, budget.latencyMs - (now - fetch.startedAt)) + toCome / budget.rate
-        : toCome / Math.min(budget.rate, fetch.rate(now) ?? budget.rate);
-    const ownMs = budget.latencyMs + task.compressedLength / budget.rate;
-    return joinMs > ownMs * JOIN_FACTOR + JOIN_MS;
-  }
-
-  /** Has a request end before this task's span, and asks for the rest otherwise. */
-  #cut(fetch: RangeFetch, task: SpanTask): void {
-    for (const cut of fetch.cutBefore(task)) this.#requeue(cut);
-    this.#rebudget(fetch);
-  }
-
-  /** Has a request end where nobody wants the rest. */
-  #trim(fetch: RangeFetch): void {
-    const lastWanted = fetch.left.findLastIndex(({ urgency }) => urgency < UNWANTED);
-    if (fetch.bytesLeft < WORTH_BREAKING) return;
-    const firstUnwanted = fetch.left[lastWanted + 1];
-    if (lastWanted < 0) fetch.abort(BROKEN_OFF);
-    else if (firstUnwanted !== undefined) this.#cut(fetch, firstUnwanted);
-  }
-
-  #rebudget(fetch: RangeFetch): void {
-    fetch.layer.health.budget.cancelled(fetch.budgeted - fetch.bytesLeft);
-    fetch.budgeted = fetch.bytesLeft;
   }
 
   // ---- when a request has not brought all
@@ -538,56 +469,25 @@ export class SpanPipeline {
 
   // ---- filling
 
-  #fill(task: SpanTask, compressed: CompressedSpan): void {
-    const { fetch, layer, span } = task;
-    const room = fetch?.room;
+  #fill(fetch: RangeFetch, task: SpanTask, compressed: CompressedSpan): void {
     task.state = "filling";
     task.fetch = undefined;
-    if (fetch?.urgency === DEMAND) {
-      fetch.reweigh();
-      if (fetch.urgency > DEMAND) this.#resumeOthers();
-    }
     this.#count(task);
-    const start = (hasRoom: boolean): void => {
-      task.fill = this.#options.filler.fill(
-        {
-          layer: layer.id,
-          span,
-          uncompressedStart: layer.geometry.uncompressedStart(span),
-          compressed,
-          urgency: Math.min(task.urgency, BACKGROUND),
-          wantEnd: task.wantEnd,
-          toMemory: !hasRoom || task.isForMemory,
-        },
-        {
-          onReached: () => this.#reached(task),
-          onEnd: (outcome) => {
-            releaseSpan(this.chunks, compressed);
-            this.#filled(task, outcome);
-          },
-        },
-      );
-    };
-    if (room === undefined) start(true);
-    else room.then(start, () => start(false));
-  }
-
-  #reached(task: SpanTask): void {
-    const reached = task.fill?.reached ?? 0;
-    for (const [wait, end] of task.waits) {
-      if (end > reached) continue;
-      task.waits.delete(wait);
-      wait.satisfied(task);
+    if (fetch.urgency === DEMAND) {
+      fetch.reweigh();
+      if (fetch.urgency > DEMAND) this.#fetches.resume();
     }
-    task.reweigh();
-    if (task.waits.size > 0) task.fill?.want(task.urgency, task.wantEnd);
+    const fill = (): void => {
+      this.#filling.whole(task, compressed, fetch.hasRoom !== true || task.isForMemory);
+    };
+    if (fetch.hasRoom === undefined) void fetch.room.then(fill);
+    else fill();
   }
 
   #filled(task: SpanTask, outcome: FillOutcome): void {
     const { layer, span } = task;
     this.#uncount(task);
-    this.#resumeOthers();
-    task.fill = undefined;
+    this.#fetches.resume();
     switch (outcome.kind) {
       case "filled":
         this.#noteFetched(task);
@@ -604,8 +504,9 @@ export class SpanPipeline {
         this.#wrong(task, outcome.error);
         break;
       case "failed":
+      case "aborted":
         giveUpClaim(task);
-        this.#end(task, this.#finalError(task, outcome.error));
+        this.#end(task, this.#finalError(task, errorIn(outcome)));
     }
     this.#schedulePump();
   }
@@ -683,7 +584,6 @@ function isGivenUp({ attempts, urgency }: SpanTask, failure: "source" | "blob"):
   return urgency >= BACKGROUND && attempts >= MAX_BACKGROUND_ATTEMPTS;
 }
 
-function patienceWith({ left, layer }: RangeFetch): number {
-  const doublings = Math.min(left[0]?.stalls ?? 0, STALL_DOUBLINGS);
-  return Math.max(STALL_MS * 2 ** doublings, layer.health.budget.latencyMs * STALL_LATENCIES);
+function errorIn(outcome: FillOutcome): Error {
+  return "error" in outcome ? outcome.error : new Error("a fill was aborted after its last byte");
 }

@@ -2,10 +2,15 @@ import type { LayerFiles } from "../cache/layer-files.ts";
 import { SpanWriter } from "../cache/span-writer.ts";
 import { isKind } from "../errors.ts";
 import { WasmEngine } from "../deflate/wasm-engine.ts";
-import { piecesOf } from "../fetch/compressed-body.ts";
+import { CHUNK_BYTES } from "../fetch/shared-chunks.ts";
 import { PROGRESS_BYTES } from "../fetch/span-filler.ts";
 import { SpanFill } from "../fetch/span-fill.ts";
-import { FIRST_SLOT_WORD, type FillMessage, type InflateAnswer } from "./inflate-messages.ts";
+import {
+  type AppendMessage,
+  FIRST_SLOT_WORD,
+  type FillMessage,
+  type InflateAnswer,
+} from "./inflate-messages.ts";
 import { errorMessageOf } from "./ztoc-messages.ts";
 
 export interface InflateLoopOptions {
@@ -31,8 +36,15 @@ export class InflateLoop {
     this.#options = options;
   }
 
-  get isIdle(): boolean {
-    return this.#fills.size === 0;
+  append(message: AppendMessage): void {
+    this.#fills.get(message.slot)?.append(message);
+  }
+
+  abort(slot: number): void {
+    const fill = this.#fills.get(slot);
+    if (fill === undefined) return;
+    this.#options.answer({ kind: "aborted", slot });
+    this.#end(fill);
   }
 
   add(message: FillMessage): void {
@@ -48,17 +60,17 @@ export class InflateLoop {
     this.#fills.get(slot)?.want(urgency, wantEnd);
   }
 
-  /** Works on the most urgent fill for a slice. */
-  step(): void {
+  /** Works on the most urgent fill for a slice; false when there is nothing to do. */
+  step(): boolean {
     const fill = this.#next();
-    if (fill === undefined) return;
+    if (fill === undefined) return false;
     try {
       fill.engine ??= this.#takeEngine();
       if (fill.step(SLICE_BYTES)) this.#end(fill);
     } catch (error) {
-      fill.fail(error);
-      this.#end(fill);
+      if (fill.fail(error)) this.#end(fill);
     }
+    return true;
   }
 
   /** An engine for a while. */
@@ -69,10 +81,12 @@ export class InflateLoop {
   }
 
   #next(): RunningFill | undefined {
-    const hasEngine = this.#engines.length > 0 || this.#engineCount < MAX_ENGINES;
+    const free = this.#engines.length + MAX_ENGINES - this.#engineCount;
     let best: RunningFill | undefined;
     for (const fill of this.#fills.values()) {
-      if (fill.engine === undefined && !hasEngine) continue;
+      // The last engine is for a fill that waits for nothing.
+      const needed = fill.engine !== undefined ? 0 : fill.isComplete ? 1 : 2;
+      if (free < needed || !fill.canStep) continue;
       if (best === undefined || fill.urgency < best.urgency) best = fill;
     }
     return best;
@@ -99,11 +113,16 @@ class RunningFill {
   readonly #message: FillMessage;
   readonly #options: InflateLoopOptions;
   readonly #files: LayerFiles;
+  readonly #chunks: number[];
+  #length: number;
+  #isComplete: boolean;
   #wantEnd: number;
-  #fill: SpanFill | undefined;
+  #fill: SpanFill;
   #writer: SpanWriter | undefined;
   #memory: Uint8Array<ArrayBuffer> | undefined;
   #isFull: boolean;
+  /** Of bytes that nobody has verified yet: it may be theirs. */
+  #fault: { readonly error: unknown } | undefined;
 
   constructor(message: FillMessage, options: InflateLoopOptions) {
     this.slot = message.slot;
@@ -111,8 +130,20 @@ class RunningFill {
     this.#message = message;
     this.#options = options;
     this.#files = options.layerOf(message.layer);
+    this.#chunks = [...message.chunks];
+    this.#length = message.length;
+    this.#isComplete = message.isComplete;
     this.#wantEnd = message.wantEnd;
     this.#isFull = message.toMemory;
+    this.#fill = this.#start();
+  }
+
+  get isComplete(): boolean {
+    return this.#isComplete;
+  }
+
+  get canStep(): boolean {
+    return this.#isComplete || this.#fill.size < this.#length || this.#fill.canStep;
   }
 
   want(urgency: number, wantEnd: number): void {
@@ -121,15 +152,22 @@ class RunningFill {
     this.#tellReadable();
   }
 
+  append({ chunks, length, isComplete }: AppendMessage): void {
+    this.#chunks.push(...chunks);
+    this.#length = length;
+    this.#isComplete = isComplete;
+  }
+
   /** Whether it has ended, and the answer is given. */
   step(bytes: number): boolean {
-    this.#fill ??= this.#start();
     const fill = this.#fill;
-    fill.step(bytes);
+    for (const piece of this.#newPieces(fill.size)) fill.push(piece);
+    if (this.#isComplete && !fill.isVerified) fill.verify();
+    if (this.#fault !== undefined && fill.isVerified) throw this.#fault.error;
+    if (this.#fault === undefined) fill.step(bytes);
     if (this.#isFull && this.#memory === undefined) {
       // From the start again, this time into memory: what was written stays readable until then.
-      this.#fill = undefined;
-      this.#writer = undefined;
+      this.#fill = this.#start();
       return false;
     }
     if (fill.isDone) this.#finish();
@@ -137,29 +175,55 @@ class RunningFill {
     return fill.isDone;
   }
 
-  fail(error: unknown): void {
-    const isWrong = this.#fill === undefined && isKind(error, "data-loss");
+  /** Whether that is the end; else it is known when all bytes have come. */
+  fail(error: unknown): boolean {
+    if (!this.#isComplete) {
+      this.#fault ??= { error };
+      return false;
+    }
+    const isWrong = !this.#fill.isVerified && isKind(error, "data-loss");
     const kind = isWrong ? "wrong" : "failed";
     this.#options.answer({ kind, slot: this.slot, error: errorMessageOf(error) });
+    return true;
   }
 
   #start(): SpanFill {
-    const { span, start, length, chunks } = this.#message;
+    const { span } = this.#message;
     const { geometry } = this.#files;
-    if (this.#isFull) this.#memory = new Uint8Array(geometry.uncompressedLength(span));
-    else this.#writer = new SpanWriter(this.#files, span);
-    const from = geometry.uncompressedStart(span);
+    const memory = this.#isFull ? new Uint8Array(geometry.uncompressedLength(span)) : undefined;
+    const writer = this.#isFull ? undefined : new SpanWriter(this.#files, span);
+    let kept = 0;
+    this.#memory = memory;
+    this.#writer = writer;
     return new SpanFill({
       geometry,
       span,
       window: (of) => this.#files.window(of),
-      pieces: piecesOf({ chunks, start, length }, this.#options.chunkOf),
-      engine: this.engine ?? new WasmEngine(),
-      write: (offset, bytes) => {
-        if (this.#memory !== undefined) this.#memory.set(bytes, offset - from);
-        else if (!this.#isFull) this.#isFull = this.#writer?.write(bytes) === false;
+      engine: () => {
+        if (this.engine === undefined) throw new Error("a fill without an engine");
+        return this.engine;
+      },
+      write: (bytes) => {
+        if (memory !== undefined) {
+          memory.set(bytes, kept);
+          kept += bytes.length;
+        } else if (!this.#isFull) {
+          this.#isFull = writer?.write(bytes) === false;
+        }
       },
     });
+  }
+
+  /** What has come behind the first `from` bytes. */
+  *#newPieces(from: number): Iterable<Uint8Array> {
+    for (let at = from; at < this.#length;) {
+      const offset = this.#message.start + at;
+      const within = offset % CHUNK_BYTES;
+      const count = Math.min(CHUNK_BYTES - within, this.#length - at);
+      const chunk = this.#options.chunkOf(this.#chunks[Math.floor(offset / CHUNK_BYTES)] ?? -1);
+      yield chunk.subarray(within, within + count);
+      at += count;
+    }
   }
 
   #finish(): void {
@@ -172,7 +236,7 @@ class RunningFill {
   }
 
   #tellReadable(): void {
-    if (this.#writer === undefined) return;
+    if (this.#writer === undefined || !this.#fill.isVerified) return;
     const start = this.#files.geometry.uncompressedStart(this.#message.span);
     const { readable } = this.#writer;
     const blocks = Math.floor((readable - start) / PROGRESS_BYTES);

@@ -22,11 +22,23 @@ export interface FillMessage {
   /** Numbers of the chunks; new ones come along, and are kept until dropped. */
   readonly chunks: readonly number[];
   readonly newChunks: readonly (readonly [number, SharedArrayBuffer])[];
+  /** Of the span's bytes in the first chunk, and how many have come. */
   readonly start: number;
   readonly length: number;
+  readonly isComplete: boolean;
   readonly urgency: number;
   readonly wantEnd: number;
   readonly toMemory: boolean;
+}
+
+/** More bytes of a fill: `chunks` are those behind the ones before. */
+export interface AppendMessage {
+  readonly kind: "append";
+  readonly slot: number;
+  readonly chunks: readonly number[];
+  readonly newChunks: readonly (readonly [number, SharedArrayBuffer])[];
+  readonly length: number;
+  readonly isComplete: boolean;
 }
 
 export type InflateRequest =
@@ -36,6 +48,8 @@ export type InflateRequest =
   | { readonly kind: "close"; readonly layer: number }
   | { readonly kind: "drop"; readonly chunks: readonly number[] }
   | FillMessage
+  | AppendMessage
+  | { readonly kind: "abort"; readonly slot: number }
   | {
       readonly kind: "want";
       readonly slot: number;
@@ -45,7 +59,7 @@ export type InflateRequest =
 
 export type InflateAnswer =
   | { readonly kind: "reached"; readonly slot: number }
-  | { readonly kind: "filled"; readonly slot: number }
+  | { readonly kind: "filled" | "aborted"; readonly slot: number }
   | { readonly kind: "kept"; readonly slot: number; readonly bytes: Uint8Array<ArrayBuffer> }
   | {
       readonly kind: "wrong" | "failed";

@@ -1,4 +1,5 @@
 import type { LayerHandle } from "../cache/layer-files.ts";
+import type { CompressedSpan } from "../fetch/compressed-body.ts";
 import type { SharedChunk } from "../fetch/shared-chunks.ts";
 import {
   type FillEvents,
@@ -71,7 +72,10 @@ export class InflatePool implements SpanFiller, Disposable {
 
   fill(request: FillRequest, events: FillEvents): FillHandle {
     if (this.#isDisposed) throw new Error("InflatePool used after its disposal");
-    const fill = new Fill(request, events, (raised) => this.#send(raised));
+    const fill = new Fill(request, events, {
+      onRaise: (raised) => this.#send(raised),
+      onAbort: (aborted) => this.#cancel(aborted),
+    });
     this.#waiting.add(fill);
     this.#sendMore();
     return fill;
@@ -99,6 +103,12 @@ export class InflatePool implements SpanFiller, Disposable {
   /** A fill that was waiting has become more urgent. */
   #send(fill: Fill): void {
     if (this.#waiting.has(fill)) this.#sendMore();
+  }
+
+  /** A fill that was waiting is not wanted any more. */
+  #cancel(fill: Fill): void {
+    if (!this.#waiting.delete(fill)) return;
+    queueMicrotask(() => fill.events.onEnd({ kind: "aborted" }));
   }
 
   #threadFor(fill: Fill): InflateThread | undefined {
@@ -130,21 +140,30 @@ export class InflatePool implements SpanFiller, Disposable {
   }
 }
 
+interface WaitingEvents {
+  readonly onRaise: (fill: Fill) => void;
+  readonly onAbort: (fill: Fill) => void;
+}
+
 class Fill implements FillHandle {
   readonly request: FillRequest;
   readonly events: FillEvents;
-  readonly #onRaise: (fill: Fill) => void;
+  readonly #waiting: WaitingEvents;
   urgency: number;
   wantEnd: number;
+  compressed: CompressedSpan;
+  isComplete: boolean;
   /** Where it is, once it has been sent. */
   place: { readonly thread: InflateThread; readonly slot: number } | undefined;
 
-  constructor(request: FillRequest, events: FillEvents, onRaise: (fill: Fill) => void) {
+  constructor(request: FillRequest, events: FillEvents, waiting: WaitingEvents) {
     this.request = request;
     this.events = events;
-    this.#onRaise = onRaise;
+    this.#waiting = waiting;
     this.urgency = request.urgency;
     this.wantEnd = request.wantEnd;
+    this.compressed = request.compressed;
+    this.isComplete = request.isComplete;
   }
 
   get reached(): number {
@@ -155,8 +174,20 @@ class Fill implements FillHandle {
   want(urgency: number, end: number): void {
     this.urgency = Math.min(this.urgency, urgency);
     this.wantEnd = end;
-    if (this.place === undefined) this.#onRaise(this);
+    if (this.place === undefined) this.#waiting.onRaise(this);
     else this.place.thread.want(this.place.slot, this);
+  }
+
+  append(compressed: CompressedSpan, isComplete: boolean): void {
+    const known = this.compressed.chunks.length;
+    this.compressed = compressed;
+    this.isComplete = isComplete;
+    this.place?.thread.append(this.place.slot, this, known);
+  }
+
+  abort(): void {
+    if (this.place === undefined) this.#waiting.onAbort(this);
+    else this.place.thread.abort(this.place.slot);
   }
 }
 
@@ -210,7 +241,8 @@ class InflateThread implements Disposable {
   fill(fill: Fill, handle: LayerHandle): void {
     const slot = this.#freeSlots.pop();
     if (slot === undefined) throw new Error("no slot is free");
-    const { layer, span, compressed, toMemory } = fill.request;
+    const { layer, span, toMemory } = fill.request;
+    const { compressed, isComplete } = fill;
     if (!this.#knownLayers.has(layer)) {
       this.#knownLayers.add(layer);
       this.#post({ kind: "open", layer, handle });
@@ -227,6 +259,7 @@ class InflateThread implements Disposable {
       newChunks: this.#learn(compressed.chunks),
       start: compressed.start,
       length: compressed.length,
+      isComplete,
       urgency: fill.urgency,
       wantEnd: fill.wantEnd,
       toMemory,
@@ -235,6 +268,22 @@ class InflateThread implements Disposable {
 
   want(slot: number, { urgency, wantEnd }: Fill): void {
     this.#post({ kind: "want", slot, urgency, wantEnd });
+  }
+
+  append(slot: number, { compressed, isComplete }: Fill, known: number): void {
+    const chunks = compressed.chunks.slice(known);
+    this.#post({
+      kind: "append",
+      slot,
+      chunks: chunks.map(({ id }) => id),
+      newChunks: this.#learn(chunks),
+      length: compressed.length,
+      isComplete,
+    });
+  }
+
+  abort(slot: number): void {
+    this.#post({ kind: "abort", slot });
   }
 
   close(layer: number): void {
@@ -293,7 +342,8 @@ function mostUrgent(fills: Iterable<Fill>): Fill | undefined {
 function outcomeOf(answer: Exclude<InflateAnswer, { kind: "reached" }>): FillOutcome {
   switch (answer.kind) {
     case "filled":
-      return { kind: "filled" };
+    case "aborted":
+      return { kind: answer.kind };
     case "kept":
       return { kind: "kept", bytes: answer.bytes };
     case "wrong":

@@ -46,8 +46,7 @@ function found<T>(value: T | undefined, what: string): T {
 /** Works until nothing is left, or until there is a message to hear first. */
 function work(): void {
   isScheduled = false;
-  while (loop !== undefined && !loop.isIdle) {
-    loop.step();
+  while (loop?.step() === true) {
     if (Atomics.load(words, SENT_WORD) !== heard) {
       schedule();
       return;
@@ -81,8 +80,14 @@ function handle(request: InflateRequest): void {
       for (const chunk of request.chunks) chunks.delete(chunk);
       return;
     case "fill":
+    case "append":
       for (const [id, memory] of request.newChunks) chunks.set(id, new Uint8Array(memory));
-      loop?.add(request);
+      if (request.kind === "fill") loop?.add(request);
+      else loop?.append(request);
+      schedule();
+      return;
+    case "abort":
+      loop?.abort(request.slot);
       schedule();
       return;
     case "want":
