@@ -135,6 +135,17 @@ describeWithFuse("a mount", () => {
     expect((await runClient(["cat", `${server.directory}/hello`])).stdout).toBe("hello\n");
   });
 
+  test("tells the server that a reader gives up", async () => {
+    await using server = await FuseServer.start({ tree: "waiting" });
+    const path = `${server.directory}/wanted`;
+    // Without the page cache, whose readers can be killed without a word to the server.
+    await using reader = startClient(["dd", "iflag=direct", `if=${path}`]);
+    await hasOpened(reader.pid, path);
+    reader.interrupt();
+    const { code, signal } = await reader.result;
+    expect({ code, signal }).toEqual({ code: null, signal: "SIGTERM" });
+  });
+
   test("can be unmounted and made again after its server was killed", async () => {
     await using dir = await tempDir();
     const directory = dir.join("mount");

@@ -119,6 +119,7 @@ async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<stri
 
 export interface ClientResult {
   readonly code: number | null;
+  readonly signal: NodeJS.Signals | number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
@@ -131,6 +132,8 @@ export async function runClient(command: readonly string[]): Promise<ClientResul
 
 export interface Client extends AsyncDisposable {
   readonly pid: number;
+  /** Asks it to end. */
+  interrupt(): void;
   readonly result: Promise<ClientResult>;
 }
 
@@ -146,10 +149,11 @@ export function startClient(command: readonly string[]): Client {
     Buffer.from(await new Response(stream).arrayBuffer()).toString("latin1");
   return {
     pid: child.pid,
+    interrupt: () => child.kill("SIGTERM"),
     result: (async () => {
       const [stdout, stderr] = await Promise.all([read(child.stdout), read(child.stderr)]);
       await child.exited;
-      return { code: child.exitCode, stdout, stderr };
+      return { code: child.exitCode, signal: child.signalCode, stdout, stderr };
     })(),
     [Symbol.asyncDispose]: async () => {
       child.kill("SIGKILL");

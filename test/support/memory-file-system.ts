@@ -7,7 +7,8 @@ import {
   type ReadRequest,
   type ReadTarget,
 } from "../../src/fuse/filesystem.ts";
-import { EISDIR, EINVAL, ENODATA, ENOENT, ENOTDIR, ENXIO } from "../../src/sys/errno.ts";
+import { replyError } from "../../src/fuse/replies.ts";
+import { EINTR, EISDIR, EINVAL, ENODATA, ENOENT, ENOTDIR, ENXIO } from "../../src/sys/errno.ts";
 
 const S_IFDIR = 0o040000;
 const S_IFREG = 0o100000;
@@ -25,7 +26,7 @@ export interface NodeOptions {
   readonly mtime?: number;
   readonly mtimeNsec?: number;
   readonly xattrs?: Readonly<Record<string, string>>;
-  /** A read of it is answered by somebody else, or never. */
+  /** A read of it is answered when it is interrupted, or never. */
   readonly isPending?: boolean;
 }
 
@@ -176,7 +177,10 @@ export class MemoryFileSystem implements RawFileSystem {
 
   interrupt(unique: bigint): boolean {
     this.interrupted.push(unique);
-    return this.pending.some((read) => read.unique === unique);
+    const read = this.pending.find((one) => one.unique === unique);
+    if (read === undefined) return false;
+    replyError(read.fd, unique, EINTR);
+    return true;
   }
 
   isStable(directory: number): boolean {
