@@ -11,6 +11,8 @@ export interface Program {
 
 /** What one run printed, and how long it took. */
 export interface ProgramRun {
+  /** 0, unless other codes are accepted. */
+  readonly code: number;
   readonly stdout: Uint8Array;
   readonly stderr: string;
   readonly ms: number;
@@ -20,6 +22,10 @@ export interface RunProgramOptions {
   readonly signal: AbortSignal;
   /** Its progress goes to this terminal. */
   readonly showProgress?: boolean;
+  /** Beside this process's environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Codes to end with that are no failure, beside 0. */
+  readonly accept?: readonly number[];
 }
 
 /** The executable, made now; the sources where it cannot be made. */
@@ -44,12 +50,13 @@ export async function findProgram(signal: AbortSignal): Promise<Program> {
 /** Runs a program to its end. @throws when it fails, with what it said; the signal's reason */
 export async function runProgram(
   argv: readonly string[],
-  { signal, showProgress = false }: RunProgramOptions,
+  { signal, showProgress = false, env = {}, accept = [] }: RunProgramOptions,
 ): Promise<ProgramRun> {
   signal.throwIfAborted();
   const started = performance.now();
   const child = Bun.spawn([...argv], {
     stdio: ["ignore", "pipe", showProgress && process.stderr.isTTY ? "inherit" : "pipe"],
+    env: { ...process.env, ...env },
   });
   // Told to end, it cleans up; then we do.
   const onAbort = (): void => child.kill("SIGTERM");
@@ -61,13 +68,13 @@ export async function runProgram(
       child.exited,
     ]);
     signal.throwIfAborted();
-    if (code !== 0) {
+    if (code !== 0 && !accept.includes(code)) {
       throw new SociError(
         "failed-precondition",
         `Cannot go on: "${argv.join(" ").slice(0, 200)}" exited with ${code}: ${stderr.trim()}`,
       );
     }
-    return { stdout, stderr, ms: performance.now() - started };
+    return { code, stdout, stderr, ms: performance.now() - started };
   } finally {
     signal.removeEventListener("abort", onAbort);
   }

@@ -1,19 +1,22 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { formatByteSize } from "../src/cli/byte-size.ts";
 import { SociError } from "../src/errors.ts";
 import type { Descriptor } from "../src/oci/descriptor.ts";
 import { openImageSource, openRegistryClient } from "../src/oci/open-image-source.ts";
 import { parseReference, type TagName } from "../src/oci/reference.ts";
 import { LatencyProxy } from "../test/support/latency-proxy.ts";
-import { type Candidate, type Choice, chooseFiles } from "./demo-choice.ts";
+import { chooseFiles } from "./demo-choice.ts";
 import { copyImage, type UnpackedFile, unpackLayer, visibleFiles } from "./demo-copy.ts";
 import { filesOf, type HostFile, makeHostImage, pushHostImage, sizeOf } from "./demo-image.ts";
 import { type Cost, downloadPlainly } from "./demo-download.ts";
-import { DemoOutput, seconds } from "./demo-output.ts";
-import { findProgram, type Program, runProgram } from "./demo-program.ts";
+import { LineMeter } from "./demo-meter.ts";
+import { readMounted } from "./demo-mounted-reads.ts";
+import { DemoOutput } from "./demo-output.ts";
+import { findProgram } from "./demo-program.ts";
 import { startRegistry } from "./demo-registry.ts";
+import { report, titleOf } from "./demo-report.ts";
+import { type Specimen, type SpecimenRead, type Stage, sociable } from "./demo-stage.ts";
 
 export interface DemonstrateOptions {
   /** As sociable names images; undefined: one is made. */
@@ -34,24 +37,19 @@ const PLAIN_DOWNLOADS = 3;
 /** Of `sociable create`: smaller layers get no zTOC. */
 const DEFAULT_MIN_LAYER_SIZE = 10 * 1024 * 1024;
 
-/** A file to read, and what it must be. */
-interface Specimen {
-  readonly choice: Choice<Candidate>;
-  isRight(bytes: Uint8Array): Promise<boolean>;
-}
-
 /** The whole demo, told on standard output. */
 export async function demonstrate(options: DemonstrateOptions): Promise<void> {
   const { directory, cleanup, signal } = options;
   const output = new DemoOutput();
   output.title("sociable: read files of an image in a registry without pulling it");
 
-  const { program, near, far } = await output.step("Start a registry", async () => {
+  const { program, near, far, meter } = await output.step("Start a registry", async () => {
     const found = await findProgram(signal);
     const started = cleanup.use(await startRegistry(directory));
+    const meter = cleanup.use(await LineMeter.start(started.host));
     const proxy = cleanup.use(
       await LatencyProxy.start({
-        target: started.host,
+        target: meter.host,
         delayMs: DELAY_MS,
         bytesPerSecond: (MBIT_PER_SECOND * 1_000_000) / 8,
       }),
@@ -66,24 +64,28 @@ export async function demonstrate(options: DemonstrateOptions): Promise<void> {
       program: found,
       near: `${started.host}/${REPOSITORY}:${TAG}`,
       far: `${proxy.host}/${REPOSITORY}:${TAG}`,
+      meter,
     };
   });
   signal.throwIfAborted();
 
-  const stage: Stage = { ...options, output, program, near };
+  const stage: NearStage = { ...options, output, program, near };
   const { layers, specimens } =
     options.image === undefined
       ? await stageHostImage(stage)
       : await stageCopy(stage, options.image);
 
   await indexAndPush(stage, layers);
-  const { full, lazy } = await compare(stage, { far, layers, specimens });
-  report(output, { full, lazy, specimens });
+  const full = await downloadInFull(stage, { far, layers });
+  const reads = await readLazily(stage, { far, specimens });
+  const lazy = reads.map(({ choice, cost }) => ({ title: `lazy: ${titleOf(choice)}`, cost }));
+  const mounted = await readMounted(stage, { far, reads, meter });
+  output.title(`Over ${DELAY_MS} ms a request and ${MBIT_PER_SECOND} Mbit/s`);
+  report(output, { title: "full download", cost: full }, [...lazy, ...mounted]);
 }
 
-interface Stage extends DemonstrateOptions {
-  readonly output: DemoOutput;
-  readonly program: Program;
+interface NearStage extends Stage {
+  /** The image in the registry, straight to it. */
   readonly near: string;
 }
 
@@ -92,7 +94,7 @@ interface Staged {
   readonly specimens: readonly Specimen[];
 }
 
-async function stageHostImage(stage: Stage): Promise<Staged> {
+async function stageHostImage(stage: NearStage): Promise<Staged> {
   const { output, directory, near, signal } = stage;
   const layers = await output.step("Make an image of this machine's files", async () => {
     const made = await makeHostImage({ directory, output, signal });
@@ -113,7 +115,7 @@ async function isSameFile({ hostPath }: HostFile, bytes: Uint8Array): Promise<bo
   return (await readFile(hostPath)).equals(bytes);
 }
 
-async function stageCopy(stage: Stage, image: string): Promise<Staged> {
+async function stageCopy(stage: NearStage, image: string): Promise<Staged> {
   const { output, near, signal } = stage;
   const client = openRegistryClient(parseReference(near));
   const layers = await output.step(`Copy ${image} to ${near}`, async () => {
@@ -142,18 +144,7 @@ async function stageCopy(stage: Stage, image: string): Promise<Staged> {
   return { layers, specimens };
 }
 
-/** Runs sociable with its state in a directory of that name. */
-async function sociable(
-  { directory, program, signal }: Stage,
-  root: string,
-  [command = "", ...rest]: readonly string[],
-  { showProgress = false }: { readonly showProgress?: boolean } = {},
-) {
-  const argv = [...program.argv, command, "--root", join(directory, root), ...rest];
-  return await runProgram(argv, { signal, showProgress });
-}
-
-async function indexAndPush(stage: Stage, layers: readonly Descriptor[]): Promise<void> {
+async function indexAndPush(stage: NearStage, layers: readonly Descriptor[]): Promise<void> {
   const { output, near } = stage;
   const isSmall = layers.every(({ size }) => size < DEFAULT_MIN_LAYER_SIZE);
   const flags = isSmall ? ["--min-layer-size", "0"] : [];
@@ -171,18 +162,11 @@ async function indexAndPush(stage: Stage, layers: readonly Descriptor[]): Promis
   });
 }
 
-async function compare(
-  stage: Stage,
-  {
-    far,
-    layers,
-    specimens,
-  }: Staged & {
-    readonly far: string;
-  },
-): Promise<{ readonly full: Cost; readonly lazy: readonly Cost[] }> {
-  const { output, signal } = stage;
-  const full = await output.step("Download the image in full, from afar", async () => {
+async function downloadInFull(
+  { output, signal }: Stage,
+  { far, layers }: { readonly far: string; readonly layers: readonly Descriptor[] },
+): Promise<Cost> {
+  return await output.step("Download the image in full, from afar", async () => {
     const cost = await downloadPlainly(parseReference(far), {
       layers,
       parallel: PLAIN_DOWNLOADS,
@@ -193,10 +177,17 @@ async function compare(
     );
     return cost;
   });
-  const lazy = await output.step(
+}
+
+async function readLazily(
+  stage: Stage,
+  { far, specimens }: { readonly far: string; readonly specimens: readonly Specimen[] },
+): Promise<readonly SpecimenRead[]> {
+  const { output } = stage;
+  return await output.step(
     `Read ${specimens.length} files lazily, from afar, each with a new root: nothing is known here`,
     async () => {
-      const costs: Cost[] = [];
+      const reads: SpecimenRead[] = [];
       for (const [i, { choice, isRight }] of specimens.entries()) {
         const { path } = choice.file;
         output.command(["sociable", "cat", "--stats", far, path]);
@@ -206,12 +197,11 @@ async function compare(
           throw new SociError("data-loss", `Cannot use "${path}": it is not the original`);
         }
         output.line(`${formatByteSize(stdout.length)}, byte for byte the original`);
-        costs.push({ ms, ...statsOf(stderr) });
+        reads.push({ choice, bytes: stdout, cost: { ms, ...statsOf(stderr) } });
       }
-      return costs;
+      return reads;
     },
   );
-  return { full, lazy };
 }
 
 /** What --stats printed. */
@@ -222,41 +212,6 @@ function statsOf(stderr: string): { readonly requests: number; readonly bytes: n
     throw new SociError("internal", `Cannot read what --stats printed: ${stderr}`);
   }
   return { requests: Number(requests), bytes: Number(bytes) };
-}
-
-function report(
-  output: DemoOutput,
-  {
-    full,
-    lazy,
-    specimens,
-  }: {
-    readonly full: Cost;
-    readonly lazy: readonly Cost[];
-    readonly specimens: readonly Specimen[];
-  },
-): void {
-  output.title(`Over ${DELAY_MS} ms a request and ${MBIT_PER_SECOND} Mbit/s`);
-  const row = (title: string, { ms, requests, bytes }: Cost): string[] => [
-    title,
-    seconds(ms),
-    String(requests),
-    formatByteSize(bytes),
-    `${((bytes / full.bytes) * 100).toFixed(1)} %`,
-    `${(full.ms / ms).toFixed(1)}x`,
-  ];
-  output.table(
-    ["", "seconds", "requests", "bytes", "of the image", "faster"],
-    [
-      row("full download", full),
-      ...specimens.map(({ choice: { label, file } }, i) =>
-        row(
-          `lazy: ${label} file, ${formatByteSize(file.size)}`,
-          lazy[i] ?? { ms: 0, requests: 0, bytes: 0 },
-        ),
-      ),
-    ],
-  );
 }
 
 function bytesOf(layers: readonly Descriptor[]): number {
