@@ -20,6 +20,8 @@ export interface MountOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Runs before the program: another user, as setpriv gives it. */
   readonly prefix?: readonly string[];
+  /** Instead of dist/sociable: a copy that such a user may run. */
+  readonly program?: string;
 }
 
 /** Longest that anything is waited for: a test that hangs fails, and cleans up. */
@@ -33,9 +35,17 @@ export class MountProcess implements AsyncDisposable {
   #stderr = "";
   #onText: () => void = () => undefined;
 
-  private constructor({ root, image, directory, flags = [], env = {}, prefix = [] }: MountOptions) {
+  private constructor({
+    root,
+    image,
+    directory,
+    flags = [],
+    env = {},
+    prefix = [],
+    program = SOCIABLE,
+  }: MountOptions) {
     this.directory = directory;
-    const command = [...prefix, SOCIABLE, "mount", "--root", root, ...flags, image, directory];
+    const command = [...prefix, program, "mount", "--root", root, ...flags, image, directory];
     this.#child = Bun.spawn(command, {
       stdin: "ignore",
       stdout: "pipe",

@@ -36,6 +36,8 @@ export interface ReaderReport {
 }
 
 export interface ReaderOptions {
+  /** Runs before the program: another user, as setpriv gives it. */
+  readonly prefix?: readonly string[];
   /** Then it is killed, and the test fails: nothing waits for ever. */
   readonly timeoutMs?: number;
 }
@@ -49,9 +51,9 @@ export class MountReader<T> implements AsyncDisposable {
   readonly #result: Promise<T>;
   #isLate = false;
 
-  private constructor(order: ReaderOrder, { timeoutMs = TIMEOUT_MS }: ReaderOptions) {
+  private constructor(order: ReaderOrder, { timeoutMs = TIMEOUT_MS, prefix = [] }: ReaderOptions) {
     const main = join(import.meta.dirname, "mount-reader-main.ts");
-    this.#child = Bun.spawn([process.execPath, main, JSON.stringify(order)], {
+    this.#child = Bun.spawn([...prefix, process.execPath, main, JSON.stringify(order)], {
       stdin: "pipe",
       stdout: "pipe",
       stderr: "pipe",

@@ -9,7 +9,12 @@ import { FaultProxy } from "./fault-proxy.ts";
 import { addImage, type BuiltImage, type BuiltLayer, imageOf } from "./image-builder.ts";
 import { buildZtoc } from "./indexed-layer.ts";
 import { MountProcess } from "./mount-process.ts";
-import { MountReader, type CompareOrder, type ReaderReport } from "./mount-reader.ts";
+import {
+  type CompareOrder,
+  MountReader,
+  type ReaderOptions,
+  type ReaderReport,
+} from "./mount-reader.ts";
 import { mountTemp } from "./mount-temp.ts";
 import { TestRegistry } from "./registry.ts";
 import type { RegistryManners, RequestRecord } from "./registry-manners.ts";
@@ -94,10 +99,16 @@ export class MountStage implements AsyncDisposable {
   /** Starts to compare a mount's files with what they must be: all of them whole, unless told otherwise. */
   compare(
     mount: { readonly directory: string },
-    order: Partial<CompareOrder> = {},
+    { timeoutMs, prefix, ...order }: Partial<CompareOrder> & ReaderOptions = {},
   ): MountReader<ReaderReport> {
     const { reference, paths } = this;
-    return MountReader.compare({ directory: mount.directory, reference, paths, ...order });
+    return MountReader.compare(
+      { directory: mount.directory, reference, paths, ...order },
+      {
+        ...(timeoutMs === undefined ? {} : { timeoutMs }),
+        ...(prefix === undefined ? {} : { prefix }),
+      },
+    );
   }
 
   /** Requests for bytes of layers. */

@@ -1,0 +1,463 @@
+import { beforeAll, expect, test } from "bun:test";
+import { chmod, chown, mkdir, readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { findMount } from "../../src/sys/mountinfo.ts";
+import { describeMounts } from "../support/describe-mounts.ts";
+import { MountProcess } from "../support/mount-process.ts";
+import { LARGE, mountSample } from "../support/mount-sample.ts";
+import { ALL_RIGHT, MountStage, type StageOptions } from "../support/mount-stage.ts";
+import {
+  buildSociable,
+  type Finished,
+  runProgram,
+  SOCIABLE,
+  sociable,
+} from "../support/sociable-binary.ts";
+
+beforeAll(buildSociable, 120_000);
+
+const sample = await mountSample();
+
+async function openStage(options: Partial<StageOptions> = {}): Promise<MountStage> {
+  return await MountStage.open({ ...sample, ...options });
+}
+
+async function isMounted(directory: string): Promise<boolean> {
+  return (await findMount(directory)) !== undefined;
+}
+
+/** `sociable unmount` of another process. */
+async function unmount(stage: MountStage, argv: readonly string[]): Promise<Finished> {
+  return await sociable(stage.temp.join("root"), ["unmount", ...argv]);
+}
+
+/** A process whose working directory is in a mount. */
+function occupy(directory: string): AsyncDisposable {
+  const child = Bun.spawn(["sleep", "60"], {
+    cwd: directory,
+    stdio: ["ignore", "ignore", "ignore"],
+  });
+  return {
+    [Symbol.asyncDispose]: async () => {
+      child.kill("SIGKILL");
+      await child.exited;
+    },
+  };
+}
+
+describeMounts([], "sociable mount ends", () => {
+  test.each([
+    { signal: "SIGINT", code: 130 },
+    { signal: "SIGTERM", code: 143 },
+  ] as const)("by $signal with $code, unmounted", async ({ signal, code }) => {
+    await using stage = await openStage();
+    await using mount = await stage.mount();
+    mount.kill(signal);
+    expect(await mount.exited).toBe(code);
+    expect(await isMounted(mount.directory)).toBe(false);
+  });
+
+  test("by SIGINT while reads wait and the mount is in use", async () => {
+    await using stage = await openStage();
+    await using mount = await stage.mount();
+    await using _busy = occupy(join(mount.directory, "usr"));
+    stage.proxy.stall();
+    await using reader = stage.compare(mount, { paths: [LARGE] });
+    await Bun.sleep(300);
+    mount.kill("SIGINT");
+    expect(await mount.exited).toBe(130);
+    expect(await isMounted(mount.directory)).toBe(false);
+    expect((await reader.result).errors).not.toEqual([]);
+  });
+
+  test("by umount(8), with 0", async () => {
+    await using stage = await openStage();
+    await using mount = await stage.mount();
+    expect(await runProgram(["umount", mount.directory])).toMatchObject({ code: 0 });
+    expect(await mount.exited).toBe(0);
+  });
+
+  test("by sociable unmount, with 0; given a symlink too", async () => {
+    await using stage = await openStage();
+    await using mount = await stage.mount();
+    const link = stage.temp.join("link");
+    await runProgram(["ln", "-s", mount.directory, link]);
+    expect(await unmount(stage, [link])).toMatchObject({ code: 0, stderr: "" });
+    expect(await mount.exited).toBe(0);
+    expect(await isMounted(mount.directory)).toBe(false);
+  });
+
+  test("at a signal while the image is still prepared, and nothing is mounted", async () => {
+    await using stage = await openStage();
+    stage.proxy.stall();
+    const directory = stage.temp.join("mnt");
+    await mkdir(directory);
+    const root = stage.temp.join("root");
+    await using mount = MountProcess.spawn({ root, image: stage.name, directory });
+    while (stage.proxy.connections === 0) await Bun.sleep(10);
+    mount.kill("SIGINT");
+    expect(await mount.exited).toBe(130);
+    expect(await isMounted(directory)).toBe(false);
+  });
+});
+
+describeMounts([], "sociable unmount", () => {
+  test("leaves a mount alone that is in use, and says how to see by whom", async () => {
+    await using stage = await openStage();
+    await using mount = await stage.mount();
+    await using _busy = occupy(join(mount.directory, "usr"));
+    const { code, stderr } = await unmount(stage, [mount.directory]);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining("in use") });
+    await using reader = stage.compare(mount);
+    expect(await reader.result).toMatchObject(ALL_RIGHT);
+  });
+
+  test("--force ends one that is in use", async () => {
+    await using stage = await openStage();
+    await using mount = await stage.mount();
+    await using _busy = occupy(join(mount.directory, "usr"));
+    expect(await unmount(stage, ["--force", mount.directory])).toMatchObject({ code: 0 });
+    expect(await isMounted(mount.directory)).toBe(false);
+    expect(await mount.exited).toBe(0);
+  });
+
+  test("--force ends one whose registry hangs; its readers fail", async () => {
+    await using stage = await openStage();
+    await using mount = await stage.mount();
+    stage.proxy.stall();
+    await using reader = stage.compare(mount, { paths: [LARGE] });
+    await Bun.sleep(300);
+    expect(await unmount(stage, ["--force", mount.directory])).toMatchObject({ code: 0 });
+    expect((await reader.result).errors).not.toEqual([]);
+    expect(await mount.exited).toBe(0);
+  });
+
+  test("says of each directory what is wrong with it", async () => {
+    await using stage = await openStage();
+    const { temp } = stage;
+    await mkdir(temp.join("plain"));
+    for (const [directory, text] of [
+      [temp.join("plain"), "nothing is mounted there"],
+      ["/proc", "it is of type proc"],
+      [temp.join("missing"), "nothing is mounted there"],
+    ] as const) {
+      const { code, stderr } = await unmount(stage, [directory]);
+      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining(text) });
+    }
+    const { code, stderr } = await unmount(stage, [temp.join("plain"), "/proc"]);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining("2 of 2") });
+  });
+
+  test("takes away what a killed process has left", async () => {
+    await using stage = await openStage();
+    await using mount = await stage.mount();
+    mount.kill();
+    await mount.exited;
+    expect(await unmount(stage, [mount.directory])).toMatchObject({ code: 0 });
+    expect(await isMounted(mount.directory)).toBe(false);
+  });
+});
+
+describeMounts([], "sociable mount and its cache", () => {
+  test("a mount over another hides it, and gives it back", async () => {
+    await using stage = await openStage();
+    await using under = await stage.mount();
+    {
+      await using over = await stage.mount();
+      expect(await unmount(stage, [over.directory])).toMatchObject({ code: 0 });
+      expect(await over.exited).toBe(0);
+      await using reader = stage.compare(under);
+      expect(await reader.result).toMatchObject(ALL_RIGHT);
+    }
+  });
+
+  test("two mounts on one root fetch each byte once", async () => {
+    await using stage = await openStage();
+    await using one = await stage.mount();
+    await using two = await stage.mount({ directory: "mnt-2" });
+    await using first = stage.compare(one);
+    await using second = stage.compare(two);
+    expect(await first.result).toMatchObject(ALL_RIGHT);
+    expect(await second.result).toMatchObject(ALL_RIGHT);
+    expect(overlaps(stage)).toEqual([]);
+  });
+
+  test("a killed mount's cache serves the next one", async () => {
+    await using stage = await openStage();
+    {
+      await using mount = await stage.mount();
+      await using reader = stage.compare(mount);
+      expect(await reader.result).toMatchObject(ALL_RIGHT);
+      mount.kill();
+      await mount.exited;
+      expect(await runProgram(["umount", mount.directory])).toMatchObject({ code: 0 });
+    }
+    const before = stage.layerRequests.length;
+    await using mount = await stage.mount();
+    await using reader = stage.compare(mount);
+    expect(await reader.result).toMatchObject(ALL_RIGHT);
+    expect(stage.layerRequests.length).toBe(before);
+  });
+
+  test("--wait brings everything: nothing is asked of the registry afterwards", async () => {
+    await using stage = await openStage();
+    await using mount = await stage.mount({ flags: ["--wait"] });
+    await mount.saying("All of the image is local");
+    expect(overlaps(stage)).toEqual([]);
+    await stage.proxy.down();
+    await using reader = stage.compare(mount);
+    expect(await reader.result).toMatchObject(ALL_RIGHT);
+  });
+
+  test("--fill brings everything by and by", async () => {
+    await using stage = await openStage();
+    await using mount = await stage.mount({ flags: ["--fill"] });
+    const size = stage.image.layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
+    const fetched = (): number => stage.layerRequests.reduce((sum, { bytes }) => sum + bytes, 0);
+    // Nobody needs a gzip stream's header and trailer.
+    for (let i = 0; i < 500 && fetched() < 0.99 * size; i++) await Bun.sleep(20);
+    await using reader = stage.compare(mount);
+    expect(await reader.result).toMatchObject(ALL_RIGHT);
+    expect(overlaps(stage)).toEqual([]);
+  });
+
+  test("an image without an index is downloaded first, which is said, and mounts at once again", async () => {
+    await using stage = await openStage({ index: "none" });
+    {
+      await using mount = await stage.mount();
+      expect(mount.stderr).toContain("No SOCI index");
+      await using reader = stage.compare(mount);
+      expect(await reader.result).toMatchObject(ALL_RIGHT);
+    }
+    const before = stage.layerRequests.length;
+    await using mount = await stage.mount();
+    expect(mount.stderr).not.toContain("downloaded");
+    await using reader = stage.compare(mount);
+    expect(await reader.result).toMatchObject(ALL_RIGHT);
+    expect(stage.layerRequests.length).toBe(before);
+  });
+});
+
+/** Ranges of layers that were asked for twice. Of a byte in which one span ends and another starts, both need all. */
+function overlaps(stage: MountStage): string[] {
+  const ranges = stage.layerRequests.map(({ path, range }) => {
+    const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(range ?? "") ?? [];
+    return { path, start: Number(first ?? 0), end: Number(last ?? Number.MAX_SAFE_INTEGER) + 1 };
+  });
+  return ranges.flatMap((a, i) =>
+    ranges
+      .slice(i + 1)
+      .filter((b) => a.path === b.path && a.start < b.end - 1 && b.start < a.end - 1)
+      .map((b) => `${a.start}-${a.end} and ${b.start}-${b.end}`),
+  );
+}
+
+describeMounts([], "sociable mount --detach", () => {
+  test("returns when the mount can be used; its process lives on and writes a log", async () => {
+    await using stage = await openStage();
+    const directory = stage.temp.join("mnt");
+    const root = stage.temp.join("root");
+    await mkdir(directory);
+    const { code, stdout, stderr } = await sociable(root, [
+      ...["mount", "--detach", stage.name, directory],
+    ]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const said = Buffer.from(stdout).toString();
+    expect(said).toMatch(/^.+ \(process \d+\)\n$/);
+    await using reader = stage.compare({ directory });
+    expect(await reader.result).toMatchObject(ALL_RIGHT);
+    const pid = Number(/process (\d+)/.exec(said)?.[1]);
+    expect((await readFile(`/proc/${pid}/cmdline`, "utf8")).split("\0")).toContain("mount");
+    expect(await readdir(join(root, "log"))).toHaveLength(1);
+
+    expect(await unmount(stage, [directory])).toMatchObject({ code: 0 });
+    for (let i = 0; i < 500 && (await stat(`/proc/${pid}`).catch(() => undefined)); i++) {
+      await Bun.sleep(10);
+    }
+    expect(await stat(`/proc/${pid}`).catch(() => "gone")).toBe("gone");
+  });
+
+  test("--wait returns when all is local", async () => {
+    await using stage = await openStage();
+    const directory = stage.temp.join("mnt");
+    await mkdir(directory);
+    const flags = ["--detach", "--wait"];
+    expect(
+      await sociable(stage.temp.join("root"), ["mount", ...flags, stage.name, directory]),
+    ).toMatchObject({ code: 0 });
+    await stage.proxy.down();
+    await using reader = stage.compare({ directory });
+    expect(await reader.result).toMatchObject(ALL_RIGHT);
+  });
+
+  test("says what failed in the background, and ends with its code", async () => {
+    await using stage = await openStage();
+    await mkdir(stage.temp.join("mnt"));
+    const image = stage.name.replace("v1", "no-such-tag");
+    const { code, stdout, stderr } = await sociable(stage.temp.join("root"), [
+      ...["mount", "--detach", image, stage.temp.join("mnt")],
+    ]);
+    expect({ code, stdout: stdout.length }).toEqual({ code: 1, stdout: 0 });
+    expect(stderr).toMatch(/^sociable: .*no-such-tag/m);
+  });
+});
+
+describeMounts([], "sociable mount refuses", () => {
+  async function refused(stage: MountStage, directory: string): Promise<Finished> {
+    return await sociable(stage.temp.join("root"), ["mount", stage.name, directory]);
+  }
+
+  test("a directory that is missing, with 1 and how to make it", async () => {
+    await using stage = await openStage();
+    const { code, stderr } = await refused(stage, stage.temp.join("missing"));
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining("mkdir -p") });
+    expect(stage.registry.requests).toEqual([]);
+  });
+
+  test("a file, with 2", async () => {
+    await using stage = await openStage();
+    await Bun.write(stage.temp.join("file"), "x");
+    const { code, stderr } = await refused(stage, stage.temp.join("file"));
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining("no directory") });
+  });
+
+  test("a dead mount, with 1 and how to take it away", async () => {
+    await using stage = await openStage();
+    await using mount = await stage.mount();
+    mount.kill();
+    await mount.exited;
+    const { code, stderr } = await refused(stage, mount.directory);
+    expect(code).toBe(1);
+    expect(stderr).toContain("dead mount");
+    expect(stderr).toContain("sociable unmount");
+  });
+});
+
+/** The options of a mount, as the kernel shows them. */
+async function shownOptions(directory: string): Promise<readonly string[]> {
+  const mounts = (await readFile("/proc/mounts", "utf8")).split("\n");
+  const line = mounts.find((text) => text.split(" ")[1] === directory);
+  return (line?.split(" ")[3] ?? "").split(",");
+}
+
+describeMounts([], "sociable mount as root", () => {
+  test.each([
+    { title: "by default", flags: [], has: ["ro", "nosuid", "nodev", "allow_other"], not: [] },
+    { title: "--suid", flags: ["--suid"], has: ["nodev"], not: ["nosuid"] },
+    { title: "--dev", flags: ["--dev"], has: ["nosuid"], not: ["nodev"] },
+    { title: "--private", flags: ["--private"], has: ["nosuid"], not: ["allow_other"] },
+  ])("shows its options: $title", async ({ flags, has, not }) => {
+    await using stage = await openStage();
+    await using mount = await stage.mount({ flags });
+    const options = await shownOptions(mount.directory);
+    expect(options).toEqual(expect.arrayContaining([...has, "default_permissions"]));
+    expect(options.filter((option) => not.includes(option))).toEqual([]);
+    const seen = await runProgram(["stat", "-c", "%a", join(mount.directory, "usr/bin/su")]);
+    expect(Buffer.from(seen.stdout).toString()).toBe("4755\n");
+  });
+
+  test("is for everybody, by the files' modes; --private for root alone", async () => {
+    await using stage = await openStage();
+    await chmod(stage.temp.path, 0o755);
+    const asNobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    for (const [flags, code] of [[[], 0] as const, [["--private"], 1] as const]) {
+      await using mount = await stage.mount({ flags });
+      const seen = await runProgram([...asNobody, "cat", join(mount.directory, LARGE)]);
+      expect(seen.code).toBe(code);
+    }
+  });
+});
+
+const NOBODY = 65_534;
+const AS_NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"] as const;
+
+/** What an ordinary user has: directories and a program of their own, and a /dev/fuse that is open to all. */
+async function openUser(stage: MountStage) {
+  const { temp } = stage;
+  await chmod(temp.path, 0o755);
+  for (const name of ["mnt", "root", "bin", "dev"]) {
+    await mkdir(temp.join(name));
+    await chown(temp.join(name), NOBODY, NOBODY);
+  }
+  const program = temp.join("bin/sociable");
+  await runProgram(["cp", "--reflink=auto", SOCIABLE, program]);
+  const device = temp.join("dev/fuse");
+  const setUp = `mknod ${device} c 10 229 && chmod 0666 ${device} && mount --bind ${device} /dev/fuse`;
+  // A mount namespace of its own: nothing that is mounted in it outlives it.
+  const holder = Bun.spawn(
+    ["unshare", "--mount", "sh", "-c", `${setUp} && echo ready && exec sleep 60`],
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
+  const { value } = await holder.stdout.getReader().read();
+  expect(Buffer.from(value ?? []).toString()).toBe("ready\n");
+  const inside = ["nsenter", "--mount", "--target", String(holder.pid), "--"];
+  return {
+    program,
+    asRoot: inside,
+    asUser: [...inside, ...AS_NOBODY],
+    root: temp.join("root"),
+    directory: temp.join("mnt"),
+    [Symbol.asyncDispose]: async () => {
+      holder.kill("SIGKILL");
+      await holder.exited;
+    },
+  };
+}
+
+const USER_PROGRAMS = ["fusermount3", "setpriv", "unshare", "nsenter", "mknod"];
+
+describeMounts(USER_PROGRAMS, "sociable mount as an ordinary user", () => {
+  test("mounts by fusermount3, for that user alone, and unmounts", async () => {
+    await using stage = await openStage();
+    await using user = await openUser(stage);
+    const { asUser, asRoot, program, root, directory } = user;
+    await using mount = await MountProcess.start({
+      ...{ root, directory, program, image: stage.name, prefix: asUser },
+    });
+    const shown = await runProgram([...asRoot, "grep", ` ${directory} `, "/proc/mounts"]);
+    const options = Buffer.from(shown.stdout).toString().split(" ")[3]?.split(",");
+    expect(options).toEqual(expect.arrayContaining(["ro", "nosuid", "nodev", "user_id=65534"]));
+    expect(options).not.toContain("allow_other");
+    for (const path of [LARGE, "usr/share/small/file-7"]) {
+      const { stdout } = await runProgram([...asUser, "cat", join(directory, path)]);
+      expect(Buffer.from(stdout).equals(sample.files.get(path) ?? Buffer.alloc(0))).toBe(true);
+    }
+    // Others, root among them, are kept out.
+    expect((await runProgram([...asRoot, "ls", directory])).code).not.toBe(0);
+    const ended = await runProgram([...asUser, program, "unmount", "--root", root, directory]);
+    expect(ended).toMatchObject({ code: 0, stderr: "" });
+    expect(await mount.exited).toBe(0);
+  });
+
+  test("is unmounted by a signal too", async () => {
+    await using stage = await openStage();
+    await using user = await openUser(stage);
+    const { asUser, asRoot, program, root, directory } = user;
+    await using mount = await MountProcess.start({
+      ...{ root, directory, program, image: stage.name, prefix: asUser },
+    });
+    mount.kill("SIGINT");
+    expect(await mount.exited).toBe(130);
+    expect(await runProgram([...asRoot, "mountpoint", "-q", directory])).toMatchObject({
+      code: 32,
+    });
+  });
+
+  test("refuses what only root can do, with the reason", async () => {
+    await using stage = await openStage();
+    await using user = await openUser(stage);
+    for (const [flag, text] of [
+      ["--suid", "only root can"],
+      ["--dev", "only root can"],
+      ["--allow-other", "user_allow_other"],
+    ] as const) {
+      const { code, stderr } = await runProgram([
+        ...[...user.asUser, user.program, "mount", "--root", user.root, flag, stage.name],
+        user.directory,
+      ]);
+      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining(text) });
+    }
+  });
+});
