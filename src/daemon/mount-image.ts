@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import type { WaitOptions } from "../async/wait-options.ts";
 import type { CachedLayer } from "../cache/cached-layer.ts";
 import { LayerCache } from "../cache/layer-cache.ts";
+import { leaseTable } from "../cache/table-file.ts";
 import { SpanScheduler } from "../fetch/span-scheduler.ts";
 import { prepareImage } from "../image/prepare-image.ts";
 import type { PreparedImage } from "../image/prepared-image.ts";
@@ -70,14 +71,6 @@ export async function mountImage(options: MountImageOptions): Promise<MountedIma
   const inflate = resources.use(new InflatePool({ spawn: threads.spawnInflate, count: cores }));
   inflate.warm();
   const cache = resources.use(await LayerCache.open({ root, capBytes: options.capBytes, log }));
-  const scheduler = resources.use(
-    new SpanScheduler({
-      filler: inflate,
-      cache,
-      deadlineMs: options.readTimeoutMs,
-      log,
-    }),
-  );
   const ingesters = resources.use(
     new IngestWorkers({ spawn: threads.spawnIngest, count: cores, cacheRoot: cache.root }),
   );
@@ -89,6 +82,12 @@ export async function mountImage(options: MountImageOptions): Promise<MountedIma
       ? await prepare(cache, ingesters, options)
       : await reopenImage({ cache, ...record }),
   );
+  // Gone before the layers and their descriptors, so made behind them.
+  const scheduler = resources.use(
+    new SpanScheduler({ filler: inflate, cache, deadlineMs: options.readTimeoutMs, log }),
+  );
+  // The tree must be there for whoever goes on serving the mount.
+  resources.use(leaseTable(prepared.treePath));
   const mountOptions = {
     directory,
     name,

@@ -88,6 +88,8 @@ export async function readWhole(
   try {
     await passOver(layer, source.blob(layer, { signal }), { ...options, target });
   } catch (error) {
+    // Another layer has failed: what that did to this one is no fault of its bytes.
+    signal?.throwIfAborted();
     if (error instanceof WrongBytes) {
       log.warn("layer was wrong and is fetched again", {
         layer: layer.digest,
@@ -144,6 +146,7 @@ async function passOver(
       },
     );
   } catch (error) {
+    signal?.throwIfAborted();
     if (isIn || !isKind(error, "data-loss")) throw error;
     await drain(stream);
     throw new SociError(
@@ -181,7 +184,6 @@ async function drain(stream: LayerStream): Promise<void> {
   try {
     await stream.drain();
   } catch (error) {
-    if (isKind(error, "data-loss")) throw new WrongBytes(error);
-    throw error;
+    throw isKind(error, "data-loss") ? new WrongBytes(error) : error;
   }
 }

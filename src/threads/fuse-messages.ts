@@ -23,10 +23,14 @@ export type MountTable =
 
 export interface FuseWorkerStart {
   readonly kind: "start";
-  /** This thread's own descriptor of the connection. */
+  /** Of the connection, non-blocking; all threads read it. */
   readonly fd: number;
   /** An eventfd: written to, the thread looks at its messages. */
   readonly wakeFd: number;
+  /** An eventfd by which threads call those that rest. */
+  readonly helpFd: number;
+  /** Whether this one rests until it is called. */
+  readonly rests: boolean;
   readonly negotiated: FuseNegotiated;
   readonly tables: readonly MountTable[];
   /** Number of the chain that the mount's root shows. */

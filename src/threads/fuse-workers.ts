@@ -1,5 +1,4 @@
 import { SociError } from "../errors.ts";
-import { cloneFuseDevice } from "../fuse/device.ts";
 import type { FuseNegotiated } from "../fuse/init.ts";
 import { errnoName } from "../sys/errno.ts";
 import { sysClose, sysEventfd, sysWrite } from "../sys/libc.ts";
@@ -13,7 +12,10 @@ export type FuseWorkerPort = WorkerPort<FuseWorkerRequest, FuseWorkerAnswer>;
 export interface FuseWorkersOptions {
   /** Threads, started or to be started; they are ended by this. */
   readonly ports: readonly FuseWorkerPort[];
-  /** The connection's first descriptor. It stays the caller's, and no thread reads it. */
+  /**
+   * The connection's only descriptor; it stays the caller's. Clones would be no faster, and when a
+   * server dies the kernel fails what was read from its clones, where nobody else holds them.
+   */
   readonly fd: number;
   readonly negotiated: FuseNegotiated;
   readonly tables: readonly MountTable[];
@@ -25,7 +27,6 @@ export interface FuseWorkersOptions {
 
 interface Thread {
   readonly port: FuseWorkerPort;
-  readonly fd: number;
   readonly wakeFd: number;
   readonly ready: PromiseWithResolvers<void>;
   readonly ended: PromiseWithResolvers<void>;
@@ -33,9 +34,10 @@ interface Thread {
 
 const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);
 
-/** The threads that answer the kernel, each on a descriptor of its own. */
+/** The threads that answer the kernel. */
 export class FuseWorkers implements AsyncDisposable {
   readonly #options: FuseWorkersOptions;
+  readonly #helpFd: number;
   readonly #threads: readonly Thread[];
   readonly #unmounted = Promise.withResolvers<void>();
   #isClosed = false;
@@ -44,7 +46,8 @@ export class FuseWorkers implements AsyncDisposable {
     this.#options = options;
     // Whoever does not ask how the mount ended has no use for its failure.
     this.#unmounted.promise.catch(() => undefined);
-    this.#threads = options.ports.map((port) => this.#open(port));
+    this.#helpFd = newEventfd();
+    this.#threads = options.ports.map((port, index) => this.#open(port, index > 0));
   }
 
   /** Starts to serve; resolves when all threads do. */
@@ -73,24 +76,19 @@ export class FuseWorkers implements AsyncDisposable {
       sysWrite(wakeFd, ONE);
     }
     await Promise.all(this.#threads.map(({ ended }) => ended.promise));
-    for (const { port, fd, wakeFd } of this.#threads) {
+    for (const { port, wakeFd } of this.#threads) {
       port.terminate();
-      sysClose(fd);
       sysClose(wakeFd);
     }
+    sysClose(this.#helpFd);
   }
 
-  #open(port: FuseWorkerPort): Thread {
-    const { fd: connection, negotiated, tables, rootChain } = this.#options;
-    const fd = cloneFuseDevice(connection);
-    const wakeFd = sysEventfd();
-    if (wakeFd < 0) {
-      sysClose(fd);
-      throw new SociError("internal", `Cannot make an eventfd: ${errnoName(-wakeFd)}`);
-    }
+  #open(port: FuseWorkerPort, rests: boolean): Thread {
+    const { fd, negotiated, tables, rootChain } = this.#options;
+    const helpFd = this.#helpFd;
+    const wakeFd = newEventfd();
     const thread: Thread = {
       port,
-      fd,
       wakeFd,
       ready: Promise.withResolvers(),
       ended: Promise.withResolvers(),
@@ -100,7 +98,10 @@ export class FuseWorkers implements AsyncDisposable {
     port.addEventListener("error", (event) => {
       this.#fail(thread, new Error(`FUSE thread failed: ${event.message}`, { cause: event.error }));
     });
-    port.postMessage({ kind: "start", fd, wakeFd, negotiated, tables, rootChain }, []);
+    port.postMessage(
+      { kind: "start", fd, wakeFd, helpFd, rests, negotiated, tables, rootChain },
+      [],
+    );
     return thread;
   }
 
@@ -136,4 +137,10 @@ export class FuseWorkers implements AsyncDisposable {
     this.#unmounted.reject(error);
     thread.ended.resolve();
   }
+}
+
+function newEventfd(): number {
+  const fd = sysEventfd();
+  if (fd < 0) throw new SociError("internal", `Cannot make an eventfd: ${errnoName(-fd)}`);
+  return fd;
 }

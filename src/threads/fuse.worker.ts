@@ -20,7 +20,8 @@ declare const self: {
 let channel: FuseChannel | undefined;
 let isStopped = false;
 
-function open({ fd, wakeFd, negotiated, tables, rootChain }: FuseWorkerStart): FuseChannel {
+function open(start: FuseWorkerStart): FuseChannel {
+  const { fd, wakeFd, helpFd, rests, negotiated, tables, rootChain } = start;
   const chains = new Map<number, MountedChain>();
   const layers = new Map<number, MountedLayer>();
   const readers = new Map<number, LayerReader>();
@@ -45,18 +46,14 @@ function open({ fd, wakeFd, negotiated, tables, rootChain }: FuseWorkerStart): F
     },
     onInterrupt: (unique) => self.postMessage({ kind: "interrupt", unique }),
   });
-  return new FuseChannel({ fd, wakeFd, negotiated, fileSystem });
+  return new FuseChannel({ fd, wakeFd, negotiated, fileSystem, help: { fd: helpFd, rests } });
 }
 
-/** Serves until there is a message to look at; then goes on. */
+/** Serves until there is a message: it was sent before we were woken, and whoever handles it decides. */
 function serve(): void {
   if (channel === undefined || isStopped) return;
   try {
-    if (channel.serve() === "woken") {
-      setImmediate(serve);
-      return;
-    }
-    end({ kind: "unmounted" });
+    if (channel.serve() === "unmounted") end({ kind: "unmounted" });
   } catch (error) {
     end({ kind: "failed", error: errorMessageOf(error) });
   }

@@ -62,8 +62,8 @@ export class AttributesReader {
     return {
       type,
       mode: isSymlink ? 0o777 : permissionsOf(row.mode),
-      uid: row.uid,
-      gid: row.gid,
+      uid: ownerOf(row.uid),
+      gid: ownerOf(row.gid),
       mtime: this.#modTimes.read(memory, modTime.start, modTime.end),
       size: type === "reg" ? row.uncompressedSize : target.length,
       target,
@@ -79,8 +79,8 @@ export class AttributesReader {
     return {
       ...attributes,
       mode: again.mode,
-      uid: again.uid,
-      gid: again.gid,
+      uid: row.uid === UNCHANGED ? attributes.uid : again.uid,
+      gid: row.gid === UNCHANGED ? attributes.gid : again.gid,
       mtime: again.mtime,
       xattrs: mergeXattrs(attributes.xattrs, again.xattrs),
     };
@@ -88,6 +88,14 @@ export class AttributesReader {
 }
 
 const NO_XATTRS: readonly Xattr[] = [];
+
+/** chown(2) takes -1 for "as it is". */
+const UNCHANGED = 0xffff_ffff;
+
+/** Of a new node: what it was made with, by an unpacker that is root. */
+function ownerOf(id: number): number {
+  return id === UNCHANGED ? 0 : id;
+}
 
 function permissionsOf(mode: number | bigint): number {
   return typeof mode === "number" ? mode & 0o7777 : Number(BigInt.asUintN(12, mode));

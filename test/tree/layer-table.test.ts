@@ -23,7 +23,7 @@ test("LayerTable has the attributes of a file", () => {
   const table = tableOf([
     file("f", {
       mode: 0o4751,
-      uid: 2 ** 32 - 1,
+      uid: 2 ** 32 - 2,
       gid: 7,
       uncompressedSize: 2 ** 40 + 3,
       modTime: "2200-01-01T00:00:00.25Z",
@@ -32,7 +32,7 @@ test("LayerTable has the attributes of a file", () => {
   expect(attributesOf(table, 0)).toEqual({
     mode: 0o104751,
     nlink: 1,
-    uid: 2 ** 32 - 1,
+    uid: 2 ** 32 - 2,
     gid: 7,
     rdev: 0,
     size: 2 ** 40 + 3,
@@ -40,6 +40,11 @@ test("LayerTable has the attributes of a file", () => {
     mtimeNanoseconds: 250_000_000,
   });
   expect(table.dataOffset(0)).toBe(512);
+});
+
+test("LayerTable shows root as the owner where an entry says -1, which changes nothing", () => {
+  const table = tableOf([file("f", { uid: 2 ** 32 - 1, gid: 2 ** 32 - 1 })]);
+  expect(attributesOf(table, 0)).toMatchObject({ uid: 0, gid: 0 });
 });
 
 test("LayerTable counts the names that a file has in its layer, under its first entry alone", () => {
