@@ -1,5 +1,5 @@
 // Measures what the project promises, each row beside a baseline in the same run; never a pass or fail.
-// Usage: npm run bench [-- --only NAME ...] [--runs N] [--layer FILE.tar.gz] [--peer GO-SOCI] [--json FILE]
+// Usage: npm run bench [-- --only NAME ...] [--runs N] [--layer FILE.tar.gz] [--binary SOCIABLE] [--peer GO-SOCI] [--json FILE]
 import { copyFile, stat, writeFile } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -14,6 +14,12 @@ import { LayerSupply } from "../test/bench/layer-supply.ts";
 import { describeMachine } from "../test/bench/machine.ts";
 import { memoryBench } from "../test/bench/memory-bench.ts";
 import type { RowReport } from "../test/bench/row-report.ts";
+import { mountAgainBench } from "../test/bench/mount-again-bench.ts";
+import { mountColdBench } from "../test/bench/mount-cold-bench.ts";
+import { mountCrowdBench } from "../test/bench/mount-crowd-bench.ts";
+import { mountStartBench } from "../test/bench/mount-start-bench.ts";
+import { mountTarBench } from "../test/bench/mount-tar-bench.ts";
+import { mountWarmBench } from "../test/bench/mount-warm-bench.ts";
 import { transferBench } from "../test/bench/transfer-bench.ts";
 import { ztocBench } from "../test/bench/ztoc-bench.ts";
 import { tempDir } from "../test/support/temp-dir.ts";
@@ -30,6 +36,12 @@ const BENCHES: readonly Bench[] = [
   coresBench,
   catBench,
   transferBench,
+  mountStartBench,
+  mountAgainBench,
+  mountColdBench,
+  mountWarmBench,
+  mountTarBench,
+  mountCrowdBench,
 ];
 const PACKAGES = [
   { name: "libdeflate-tools", program: "libdeflate-gzip" },
@@ -51,7 +63,7 @@ process.exit(await main());
 async function main(): Promise<number> {
   try {
     await ensurePackages(PACKAGES);
-    await buildIfStale();
+    if (options.binary === BINARY) await buildIfStale();
     return await measure();
   } catch (error) {
     console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
@@ -63,7 +75,7 @@ async function measure(): Promise<number> {
   await using dir = await tempDir();
   // Called by its own name: the name decides which program it is.
   const binary = dir.join(basename(BINARY));
-  await copyFile(BINARY, binary);
+  await copyFile(options.binary, binary);
   const context = {
     runs: options.runs,
     signal,
@@ -110,6 +122,7 @@ function parseOptions() {
       only: { type: "string", multiple: true, default: [] },
       runs: { type: "string", default: DEFAULT_RUNS },
       layer: { type: "string" },
+      binary: { type: "string" },
       peer: { type: "string" },
       json: { type: "string" },
     },
@@ -128,6 +141,7 @@ function parseOptions() {
     benches: BENCHES.filter(({ name }) => names.length === 0 || names.includes(name)),
     runs: Number(values.runs),
     layer: pathOf(values.layer),
+    binary: pathOf(values.binary) ?? BINARY,
     peer: pathOf(values.peer),
     json: pathOf(values.json),
   };

@@ -9,7 +9,18 @@ export interface Target {
 }
 
 export type FigureUnit =
-  "x" | "MB/s" | "MB" | "MiB" | "s" | "rounds" | "requests" | "spans" | "files";
+  | "x"
+  | "MB/s"
+  | "MB"
+  | "MiB"
+  | "s"
+  | "ms"
+  | "µs"
+  | "rounds"
+  | "requests"
+  | "spans"
+  | "files"
+  | "reads/s";
 
 /** A number that follows from the measurements. */
 export interface Figure {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { medianOf, minimumOf } from "./statistics.ts";
+import { medianOf, minimumOf, percentileOf } from "./statistics.ts";
 
 describe("medianOf()", () => {
   test.each([
@@ -28,5 +28,21 @@ describe("medianOf()", () => {
 describe("minimumOf()", () => {
   test("refuses no values", () => {
     expect(() => minimumOf([])).toThrow(RangeError);
+  });
+});
+
+describe("percentileOf()", () => {
+  const hundred = Array.from({ length: 100 }, (_, i) => 100 - i);
+
+  test.each([
+    { title: "the value that so many are not above", values: hundred, share: 0.99, value: 99 },
+    { title: "the largest of few", values: [3, 1, 2], share: 0.99, value: 3 },
+    { title: "the smallest for nothing", values: [3, 1, 2], share: 0, value: 1 },
+  ])("is $title", ({ values, share, value }) => {
+    expect(percentileOf(values, share)).toBe(value);
+  });
+
+  test("refuses no values", () => {
+    expect(() => percentileOf([], 0.5)).toThrow(RangeError);
   });
 });
