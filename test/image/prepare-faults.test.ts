@@ -4,6 +4,7 @@ import { readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { cacheRootOf, ingestDirectory, layerDirectory } from "../../src/cache/cache-paths.ts";
 import { digestOf } from "../../src/oci/digest.ts";
+import { rejectionOf } from "../support/failure.ts";
 import { buildLayer, buildTar, imageOf, layerOf } from "../support/image-builder.ts";
 import { LatencyProxy } from "../support/latency-proxy.ts";
 import { tempDir } from "../support/temp-dir.ts";
@@ -30,7 +31,7 @@ describe("prepareImage()", () => {
     await using root = await tempDir();
     await using placed = await placeImage(imageOf([layer]));
     const { digest } = layer.descriptor;
-    await expect(prepare(root.path, placed.name)).rejects.toMatchObject({
+    expect(await rejectionOf(prepare(root.path, placed.name))).toMatchObject({
       kind: "data-loss",
       message: expect.stringContaining(digest),
     });
@@ -40,7 +41,7 @@ describe("prepareImage()", () => {
   test("refuses a layer whose diff ID is not that of the config", async () => {
     await using root = await tempDir();
     await using placed = await placeImage(imageOf([{ ...lower, tar: upper.tar }]));
-    await expect(prepare(root.path, placed.name)).rejects.toMatchObject({
+    expect(await rejectionOf(prepare(root.path, placed.name))).toMatchObject({
       kind: "data-loss",
       message: expect.stringContaining("diff ID"),
     });
@@ -64,7 +65,7 @@ describe("prepareImage()", () => {
       size: manifest.length,
     };
     await using placed = await placeImage({ ...short, config, manifest, descriptor });
-    await expect(prepare(root.path, placed.name)).rejects.toMatchObject({ kind: "data-loss" });
+    expect(await rejectionOf(prepare(root.path, placed.name))).toMatchObject({ kind: "data-loss" });
   });
 
   test("fetches a layer once more, past caches, whose bytes were wrong on the way", async () => {
@@ -80,7 +81,7 @@ describe("prepareImage()", () => {
     await using root = await tempDir();
     await using placed = await placeImage(imageOf([lower]));
     placed.registry.corruptNext(100, { at: 1000, path: new RegExp(lower.descriptor.digest) });
-    await expect(prepare(root.path, placed.name)).rejects.toMatchObject({
+    expect(await rejectionOf(prepare(root.path, placed.name))).toMatchObject({
       kind: "data-loss",
       message: expect.stringContaining("digest"),
     });
@@ -97,7 +98,7 @@ describe("prepareImage()", () => {
       signal: stop.signal,
       onBytes: () => stop.abort(reason),
     });
-    await expect(prepared).rejects.toBe(reason);
+    expect(await rejectionOf(prepared)).toBe(reason);
     expect(await leftOvers(root.path)).toEqual([]);
   });
 
@@ -190,7 +191,7 @@ test.skipIf(!isRoot)(
     using _disk = smallDisk(dir.path);
     const big = layerOf(await buildTar([{ name: "a", content: randomBytes(9 << 20) }]));
     await using placed = await placeImage(imageOf([lower, big]));
-    await expect(prepare(dir.path, placed.name, { withStore: true })).rejects.toMatchObject({
+    expect(await rejectionOf(prepare(dir.path, placed.name, { withStore: true }))).toMatchObject({
       kind: "failed-precondition",
       message: expect.stringContaining(big.descriptor.digest),
     });

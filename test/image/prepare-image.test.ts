@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { digestOf } from "../../src/oci/digest.ts";
 import { parsePlatform } from "../../src/oci/platform.ts";
+import { rejectionOf } from "../support/failure.ts";
 import {
   type BuiltImage,
   type BuiltLayer,
@@ -168,7 +169,7 @@ describe("prepareImage()", () => {
     await using placed = await placeImage(image);
     const reason = new Error("enough");
     const signal = AbortSignal.abort(reason);
-    await expect(prepare(root.path, placed.name, { signal })).rejects.toBe(reason);
+    expect(await rejectionOf(prepare(root.path, placed.name, { signal }))).toBe(reason);
   });
 });
 

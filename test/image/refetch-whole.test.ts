@@ -5,6 +5,7 @@ import { localIngester } from "../../src/image/local-ingester.ts";
 import { refetchWhole } from "../../src/image/refetch-whole.ts";
 import { NO_LOG } from "../../src/observability/log.ts";
 import { openImageSource } from "../../src/oci/open-image-source.ts";
+import { rejectionOf } from "../support/failure.ts";
 import { buildTar, imageOf, layerOf } from "../support/image-builder.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { placeImage } from "./opened-image.ts";
@@ -62,7 +63,7 @@ describe("refetchWhole()", () => {
     await using placed = await placeImage(imageOf([big]));
     await using prepared = await withLostSpan(root.path, placed.name);
     placed.registry.corruptNext(100, { at: 1000, path: new RegExp(big.descriptor.digest) });
-    await expect(refetch(prepared, placed.name)).rejects.toMatchObject({ kind: "data-loss" });
+    expect(await rejectionOf(refetch(prepared, placed.name))).toMatchObject({ kind: "data-loss" });
     const { layer } = only(prepared);
     expect(layer.isPresent(SPAN)).toBe(false);
     expect(layer.isPresent(0)).toBe(true);
