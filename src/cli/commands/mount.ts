@@ -4,6 +4,7 @@ import { isErrno } from "../../oci/fs-errors.ts";
 import { parsePlatform } from "../../oci/platform.ts";
 import { SociError } from "../../errors.ts";
 import { mountImage } from "../../daemon/mount-image.ts";
+import { DEFAULT_MIN_LAYER_SIZE } from "../../soci/layer-plan.ts";
 import { formatByteSize } from "../byte-size.ts";
 import type { CommandContext } from "../command-context.ts";
 import { defineCommand } from "../command.ts";
@@ -133,12 +134,11 @@ async function serve(context: MountContext, directory: string): Promise<void> {
     signal,
     onStreamed: (layers, isIndexed) => {
       const bytes = layers.reduce((sum, { size }) => sum + size, 0);
-      const what = isIndexed
-        ? "Layers without a zTOC"
-        : "No SOCI index of this image was found: its layers";
-      io.stderr.write(
-        `${what} are downloaded whole first: ${layers.length}, ${formatByteSize(bytes)}. To mount at once, run: sociable create ${args.image}\n`,
-      );
+      log.info("layers without a zTOC are downloaded whole", { layers: layers.length, bytes });
+      // Indexes leave small layers out on purpose.
+      if (layers.some(({ size }) => size >= DEFAULT_MIN_LAYER_SIZE)) {
+        io.stderr.write(textOf({ image: args.image, count: layers.length, bytes, isIndexed }));
+      }
       const item = progress.item(args.image, { totalBytes: bytes });
       return { add: (count) => item.add(count), end: () => item.end() };
     },
@@ -163,6 +163,23 @@ async function serve(context: MountContext, directory: string): Promise<void> {
   }
   using _log = announceReady(io);
   await mounted.ended({ signal });
+}
+
+function textOf({
+  image,
+  count,
+  bytes,
+  isIndexed,
+}: {
+  readonly image: string;
+  readonly count: number;
+  readonly bytes: number;
+  readonly isIndexed: boolean;
+}): string {
+  const size = `${count} ${count === 1 ? "layer" : "layers"}, ${formatByteSize(bytes)}`;
+  return isIndexed
+    ? `Downloading what the SOCI index leaves out: ${size}\n`
+    : `No SOCI index of this image was found: downloading all of it, ${size}. To mount at once, run: sociable create ${image}\n`;
 }
 
 /** The directory without symlinks on the way. @throws not-found, invalid-argument */
