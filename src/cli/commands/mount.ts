@@ -136,7 +136,7 @@ async function serve(context: MountContext, directory: string): Promise<void> {
       const bytes = layers.reduce((sum, { size }) => sum + size, 0);
       log.info("layers without a zTOC are downloaded whole", { layers: layers.length, bytes });
       // Indexes leave small layers out on purpose.
-      if (layers.some(({ size }) => size >= DEFAULT_MIN_LAYER_SIZE)) {
+      if (!isIndexed || layers.some(({ size }) => size >= DEFAULT_MIN_LAYER_SIZE)) {
         io.stderr.write(textOf({ image: args.image, count: layers.length, bytes, isIndexed }));
       }
       const item = progress.item(args.image, { totalBytes: bytes });
