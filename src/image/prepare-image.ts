@@ -23,8 +23,9 @@ import { chainKeyOf, distinctLayers, readDiffIds } from "./image-layers.ts";
 import { ingestLayer } from "./ingest-layer.ts";
 import type { LayerIngester } from "./layer-ingester.ts";
 import { isUseless, logNotLazy, readZtoc } from "./open-layer.ts";
+import { ManifestMemory } from "./manifest-memory.ts";
 import type { PreparedImage } from "./prepared-image.ts";
-import { ReferrersAhead } from "./referrers-ahead.ts";
+import { PreparingSource } from "./preparing-source.ts";
 import type { TableBuilder } from "./table-builder.ts";
 import { ZtocFinder } from "./ztoc-finder.ts";
 
@@ -72,7 +73,8 @@ class Preparation implements AsyncDisposable {
   readonly #options: PrepareImageOptions;
   readonly #resources = new AsyncDisposableStack();
   readonly #held: HeldLayers;
-  readonly #source: ReferrersAhead;
+  readonly #manifests: ManifestMemory;
+  readonly #source: PreparingSource;
   readonly #ztocs: ZtocFinder;
   readonly #tables: TableBuilder;
   readonly #ztocMemory = new ByteBudget(ZTOC_BYTES);
@@ -84,7 +86,9 @@ class Preparation implements AsyncDisposable {
     this.#options = options;
     this.#tables = this.#resources.use(options.startTables());
     this.#held = this.#resources.use(new HeldLayers({ cache, log }));
-    this.#source = this.#resources.use(new ReferrersAhead(source));
+    this.#manifests = new ManifestMemory(cache.root);
+    const preparing = new PreparingSource({ source, manifests: this.#manifests });
+    this.#source = this.#resources.use(preparing);
     const finder = new ZtocFinder({ source: this.#source, store, index, log, signal });
     this.#ztocs = this.#resources.use(finder);
   }
@@ -113,6 +117,7 @@ class Preparation implements AsyncDisposable {
       return { descriptor, diffId: diffIds?.get(digest), ...this.#held.get(digest) };
     });
     const index = await this.#ztocs.index();
+    await this.#remember(image);
     this.#held.keepOpen(leaseTree(treePath));
     const leases = this.#held.handOver();
     return {
@@ -137,10 +142,10 @@ class Preparation implements AsyncDisposable {
       platform,
       signal,
       onSelected: ({ digest }) => {
-        // Of a single manifest the bytes are here already: there is nothing to be ahead of.
-        if (isIndexType(root.mediaType) && index === undefined) {
-          this.#source.ask(digest, SOCI_INDEX_V1);
-        }
+        // Of a single manifest the bytes are here by now: there is nothing to be ahead of. And what
+        // was prepared before is likely to be all there.
+        const isAwaited = isIndexType(root.mediaType) && this.#manifests.read(digest) === undefined;
+        if (isAwaited && index === undefined) this.#source.ask(digest, SOCI_INDEX_V1);
       },
     });
   }
@@ -235,6 +240,16 @@ class Preparation implements AsyncDisposable {
     }
     logNotLazy(log, { layer, ztoc: ztoc.digest, reason: fault });
     return false;
+  }
+
+  async #remember({ descriptor, bytes }: ResolvedImage): Promise<void> {
+    try {
+      await this.#manifests.keep(descriptor.digest, bytes);
+    } catch (error) {
+      // The image is ready all the same; next time its manifest is asked for.
+      if (!isKind(error, "failed-precondition")) throw error;
+      this.#options.log.warn("manifest is not remembered", { error });
+    }
   }
 
   #tellStreamed(image: ResolvedImage, layer: Descriptor): void {

@@ -104,6 +104,17 @@ describe("prepareImage()", () => {
     expect(again.data(1)?.equals(upper.tar)).toBe(true);
   });
 
+  test("asks for the image index alone when everything of one platform is there", async () => {
+    await using root = await tempDir();
+    const amd = { os: "linux", architecture: "amd64" };
+    await using placed = await placeImage(buildIndex([{ image, platform: amd }]));
+    await (await prepare(root.path, placed.name))[Symbol.asyncDispose]();
+    placed.registry.clearRequests();
+    await using again = await prepare(root.path, placed.name);
+    expect(placed.registry.requests.map(({ path }) => path)).toEqual(["/v2/app/manifests/v1"]);
+    expect(again.names()).toEqual(["a", "b"]);
+  });
+
   test("merges layers that are there for another image without the network", async () => {
     await using root = await tempDir();
     await using placed = await placeImage(image);

@@ -8,19 +8,29 @@ import type {
   SignalOptions,
   SourceStats,
 } from "../oci/image-source.ts";
+import type { ManifestMemory } from "./manifest-memory.ts";
+
+export interface PreparingSourceOptions {
+  /** Disposing leaves it open. */
+  readonly source: ImageSource;
+  readonly manifests: Pick<ManifestMemory, "read">;
+}
 
 /**
- * An image source that can be told to ask for referrers before anybody wants them: beside the request
- * for the manifest they refer to, instead of after it. Whoever wants them then gets that answer.
- * Disposing abandons what nobody has wanted; the source itself stays open.
+ * An image's source as preparing sees it: manifests that are remembered are not asked for, and
+ * referrers can be asked for before anybody wants them: beside the request for the manifest they refer
+ * to, instead of after it. Whoever wants them then gets that answer. Disposing abandons what nobody has
+ * wanted.
  */
-export class ReferrersAhead implements ImageSource {
+export class PreparingSource implements ImageSource {
   readonly #source: ImageSource;
+  readonly #manifests: Pick<ManifestMemory, "read">;
   readonly #stop = new AbortController();
   readonly #answers = new Map<string, Promise<readonly Descriptor[]>>();
 
-  constructor(source: ImageSource) {
+  constructor({ source, manifests }: PreparingSourceOptions) {
     this.#source = source;
+    this.#manifests = manifests;
   }
 
   get name(): string {
@@ -47,8 +57,10 @@ export class ReferrersAhead implements ImageSource {
     return this.#source.root(options);
   }
 
-  manifest(name: ManifestName, options?: SignalOptions): Promise<Uint8Array> {
-    return this.#source.manifest(name, options);
+  async manifest(name: ManifestName, options?: SignalOptions): Promise<Uint8Array> {
+    const known = this.#manifests.read(name.digest);
+    const fits = known?.length === (name.size ?? known?.length);
+    return known !== undefined && fits ? known : await this.#source.manifest(name, options);
   }
 
   blob(descriptor: Descriptor, options?: SignalOptions): AsyncIterable<Uint8Array> {
