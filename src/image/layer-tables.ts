@@ -5,12 +5,11 @@ import { mapTable } from "../cache/table-file.ts";
 import { writeTable } from "../cache/write-table.ts";
 import { SociError } from "../errors.ts";
 import type { Digest } from "../oci/digest.ts";
-import { decodeEntries } from "../tree/decode-entries.ts";
 import { encodeChainTable } from "../tree/encode-chain-table.ts";
-import { encodeEntries } from "../tree/encode-entries.ts";
 import { encodeLayerTable } from "../tree/encode-layer-table.ts";
 import type { LayerTree } from "../tree/layer-node.ts";
 import { buildLayerTree } from "../tree/layer-tree.ts";
+import { layerEntriesOf } from "./layer-entries.ts";
 import { decodeLayerZtoc, isUseless } from "./open-layer.ts";
 import type { TableBuilder, TableLayer } from "./table-builder.ts";
 
@@ -33,7 +32,8 @@ export class LayerTables implements TableBuilder {
       this.#trees.set(digest, tree);
       await createLayer(this.#cacheRoot, digest, {
         geometry: geometryOf(ztoc),
-        entries: encodeEntries(ztoc.files),
+        // Written once more rather than made into something smaller while a mount waits.
+        entries: bytes,
         inodes: encodeLayerTable(tree),
       });
       return undefined;
@@ -47,7 +47,7 @@ export class LayerTables implements TableBuilder {
   async addCached(digest: Digest): Promise<void> {
     if (this.#trees.has(digest)) return;
     const { entries } = layerPaths(layerDirectory(this.#cacheRoot, digest));
-    const { files } = decodeEntries(mapTable(entries));
+    const files = layerEntriesOf(mapTable(entries));
     this.#trees.set(digest, buildLayerTree(files, { name: digest }));
   }
 

@@ -1,6 +1,5 @@
 import { digestOf } from "../oci/digest.ts";
 import { encodeChainTable } from "../tree/encode-chain-table.ts";
-import { encodeEntries } from "../tree/encode-entries.ts";
 import { encodeLayerTable } from "../tree/encode-layer-table.ts";
 import { buildLayerTree } from "../tree/layer-tree.ts";
 import { bytesOf, encodeZtoc } from "../ztoc/encode-ztoc.ts";
@@ -27,7 +26,6 @@ export function* warmTables(): Generator<void, void> {
     const { files } = decodeLayerZtoc({ size: bytes.size }, bytes.ztoc);
     const tree = buildLayerTree(files);
     yield;
-    encodeEntries(files);
     encodeLayerTable(tree);
     encodeChainTable([{ digest, tree }]);
     yield;
