@@ -1,6 +1,7 @@
+import { isNoRoom } from "./fetch-failure.ts";
 import { BACKGROUND, UNWANTED } from "./fetch-priority.ts";
 import type { ScheduledLayer } from "./scheduled-layer.ts";
-import { isNoRoom, type SpanPipeline } from "./span-pipeline.ts";
+import type { SpanPipeline } from "./span-pipeline.ts";
 import type { SpanTask } from "./span-task.ts";
 
 /**

@@ -1,10 +1,15 @@
 import type { LayerCache } from "../cache/layer-cache.ts";
 import type { FetchPriority } from "./fetch-priority.ts";
 
-/** Makes room in the cache for so many uncompressed bytes; false: there is none for this cause. */
-export type Reserve = (bytes: number, cause: FetchPriority) => Promise<boolean>;
+/** Room in the cache that was made for a span: kept with it, or given back. */
+export interface CacheRoom extends Disposable {
+  keep(): void;
+}
+
+/** Makes room for so many uncompressed bytes; undefined: there is none for this cause. */
+export type Reserve = (bytes: number, cause: FetchPriority) => Promise<CacheRoom | undefined>;
 
 /** Room in a layer cache. */
-export function roomIn(_cache: LayerCache): Reserve {
-  return async () => true;
+export function roomIn(cache: LayerCache): Reserve {
+  return (bytes, cause) => cache.reserve(bytes, cause);
 }

@@ -5,9 +5,8 @@ const MOST_BYTES = 24 << 20;
 const FIRST_BYTES = 4 << 20;
 /** More than the line holds, so that it never runs dry; little more, so that demand waits behind little. */
 const MARGIN = 1.25;
-/** A rate is measured over this long; a pause between two pieces ends the measuring. */
+/** A rate is measured over this long, while at least one answer comes in. */
 const SAMPLE_MS = 25;
-const PAUSE_MS = 10;
 /** How long the best rate and the least latency of the past count. */
 const MEMORY_MS = 5000;
 /** Whether more requests at once bring more is tried in rounds of this length. */
@@ -27,13 +26,15 @@ export class FetchBudget {
   #outstanding = 0;
   readonly #rate = new RecentExtreme(Math.max);
   readonly #latency = new RecentExtreme(Math.min);
-  #sampleStart = Number.NEGATIVE_INFINITY;
+  /** Answers that come in. */
+  #open = 0;
+  #sampleStart = 0;
   #sampleBytes = 0;
-  #lastArrival = Number.NEGATIVE_INFINITY;
   /** Rounds: bytes come in this one, and whether more would have been requested. */
   #roundStart = 0;
   #roundBytes = 0;
   #wasShort = false;
+  #isShort = false;
   #factor = 1;
   #steps = 0;
   #roundRate = 0;
@@ -64,8 +65,14 @@ export class FetchBudget {
   /** Whether work that can wait may be requested now. */
   hasRoom(): boolean {
     const hasRoom = this.#outstanding < this.limit;
+    this.#isShort = !hasRoom;
     this.#wasShort ||= !hasRoom;
     return hasRoom;
+  }
+
+  /** Whether there is room now, and was none when hasRoom() was asked last. */
+  get hasRoomAgain(): boolean {
+    return this.#isShort && this.#outstanding < this.limit;
   }
 
   requested(bytes: number): void {
@@ -77,8 +84,20 @@ export class FetchBudget {
     this.#outstanding -= bytes;
   }
 
+  /** So long after its request an answer began. */
   answered(ms: number, now: number): void {
     this.#latency.add(ms, now);
+  }
+
+  /** The first bytes of an answer are here; they only say when the rest began to come. */
+  began(now: number): void {
+    if (this.#open === 0) this.#startSample(now);
+    this.#open += 1;
+  }
+
+  /** Nothing more of that answer comes. */
+  ended(): void {
+    this.#open -= 1;
   }
 
   received(bytes: number, now: number): void {
@@ -89,18 +108,15 @@ export class FetchBudget {
   }
 
   #measure(bytes: number, now: number): void {
-    const isAfterPause = now - this.#lastArrival > PAUSE_MS;
-    this.#lastArrival = now;
-    if (isAfterPause) {
-      // The first piece only says when the rest began to come.
-      this.#sampleStart = now;
-      this.#sampleBytes = 0;
-      return;
-    }
-    this.#sampleBytes += bytes;
     const ms = now - this.#sampleStart;
+    if (ms === 0) return;
+    this.#sampleBytes += bytes;
     if (ms < SAMPLE_MS) return;
     this.#rate.add(this.#sampleBytes / ms, now);
+    this.#startSample(now);
+  }
+
+  #startSample(now: number): void {
     this.#sampleStart = now;
     this.#sampleBytes = 0;
   }

@@ -1,5 +1,8 @@
-import { isKind } from "../errors.ts";
+import { isKind, SociError } from "../errors.ts";
 import { HttpError } from "../oci/http-error.ts";
+import { retryWaitMs } from "../oci/retry.ts";
+import { BACKGROUND } from "./fetch-priority.ts";
+import type { SpanTask } from "./span-task.ts";
 
 /**
  * What a failed request says: `source`: the place does not answer now, whatever is asked of it;
@@ -7,6 +10,29 @@ import { HttpError } from "../oci/http-error.ts";
  * has expired, a cache in between); `final`: no use in trying again.
  */
 export type FetchFailure = "source" | "blob" | "final";
+
+/** Failed requests for a blob that are enough; what nobody waits for is not asked for for ever. */
+const MAX_BLOB_ATTEMPTS = 4;
+const MAX_BACKGROUND_ATTEMPTS = 40;
+/** Bodies that are not the span's before it is given up. */
+const MAX_WRONGS = 4;
+const BACK_OFF = {
+  maxRetries: Number.POSITIVE_INFINITY,
+  baseMs: 100,
+  maxMs: 3000,
+  maxRetryAfterMs: Number.POSITIVE_INFINITY,
+};
+
+const NO_ROOM = "Cannot fetch ahead: the cache is full";
+
+/** The cache has no room for what nobody waits for. */
+export function noRoom(): SociError {
+  return new SociError("failed-precondition", NO_ROOM);
+}
+
+export function isNoRoom(error: unknown): boolean {
+  return isKind(error, "failed-precondition") && error.message === NO_ROOM;
+}
 
 export function failureOf(error: unknown): FetchFailure {
   if (error instanceof HttpError) return error.temporary ? "source" : "blob";
@@ -20,4 +46,35 @@ export function failureOf(error: unknown): FetchFailure {
 /** How long the server asks to be left alone. */
 export function retryAfterOf(error: unknown): number | undefined {
   return error instanceof HttpError ? error.retryAfterMs : undefined;
+}
+
+/** Notes a failed request of a task; whether the task is given up. */
+export function noteFailure(task: SpanTask, error: unknown, now: number): boolean {
+  const failure = failureOf(error);
+  task.error = error;
+  // A server that gives a little each time gives all in the end.
+  task.attempts = task.hasProgressed() ? 1 : task.attempts + 1;
+  task.notBefore = now + (retryWaitMs(BACK_OFF, { retries: task.attempts - 1 }) ?? 0);
+  task.isFresh ||= isKind(error, "data-loss");
+  if (failure === "source") {
+    return task.urgency >= BACKGROUND && task.attempts >= MAX_BACKGROUND_ATTEMPTS;
+  }
+  return failure === "final" || task.attempts >= MAX_BLOB_ATTEMPTS;
+}
+
+/** Notes that what came was not the task's span; whether the task is given up. */
+export function noteWrong(task: SpanTask, error: Error): boolean {
+  task.error = error;
+  task.wrongs += 1;
+  task.isFresh = true;
+  return task.wrongs >= MAX_WRONGS;
+}
+
+/** What those get who wait for a task that is given up. */
+export function finalError({ layer, span }: SpanTask, cause: unknown): SociError {
+  return new SociError(
+    cause instanceof SociError ? cause.kind : "internal",
+    `Cannot read span ${span} of layer ${layer.descriptor.digest} of "${layer.health.source.name}"`,
+    { cause },
+  );
 }

@@ -10,6 +10,7 @@ export type FetchPriority = (typeof FETCH_PRIORITIES)[number];
 export type Urgency = number;
 
 export const DEMAND: Urgency = 0;
+export const READAHEAD: Urgency = 2;
 export const BACKGROUND: Urgency = FETCH_PRIORITIES.length - 1;
 /** Of what nobody wants any more. */
 export const UNWANTED: Urgency = FETCH_PRIORITIES.length;

@@ -10,7 +10,7 @@ export interface RangeFetchEvents {
   onOpen(fetch: RangeFetch, opened: BlobOpened): void;
   onBytes(fetch: RangeFetch, bytes: number): void;
   /** The first bytes of the next task's span are here, which somebody waits for. */
-  onPart(fetch: RangeFetch, task: SpanTask, compressed: CompressedSpan): void;
+  onPart(task: SpanTask, compressed: CompressedSpan): void;
   /** All bytes of the next task's span are here. */
   onSpan(fetch: RangeFetch, task: SpanTask, compressed: CompressedSpan): void;
 }
@@ -39,9 +39,10 @@ export class RangeFetch {
   urgency: Urgency = UNWANTED;
   /** Bytes that the budget counts as still to come. */
   budgeted = 0;
-  /** Whether the cache has room for the spans; undefined while that is not known. */
-  hasRoom: boolean | undefined;
-  /** Settles, always well, when hasRoom is known. */
+  /** Whether bytes have come. */
+  hasBegun = false;
+  /** Whether the cache has been asked for room for the spans, and when it has. */
+  isRoomKnown = false;
   room: Promise<void> = Promise.resolve();
   readonly #options: RangeFetchOptions;
   /** Not handed over yet. */
@@ -175,8 +176,10 @@ export class RangeFetch {
         signal.throwIfAborted();
         this.heardAt = performance.now();
         this.openedAt ??= this.heardAt;
+        const { length } = chunk;
         this.#body.append(chunk);
-        events.onBytes(this, chunk.length);
+        giveBack(chunk);
+        events.onBytes(this, length);
         this.#handOver();
         this.#handOverPart();
         // What was requested is read to its end, so that the connection is good for the next request.
@@ -203,11 +206,11 @@ export class RangeFetch {
   /** Inflating what has come of a span costs nothing more, and is done when the last of it comes. */
   #handOverPart(): void {
     const [task] = this.#left;
-    if (task?.urgency !== DEMAND || this.hasRoom !== true) return;
+    if (task?.urgency !== DEMAND || task.isForMemory || task.room === undefined) return;
     const from = Math.max(this.#parted, task.compressedStart);
     if (this.#body.end - from < PART_BYTES) return;
     this.#parted = this.#body.end;
-    this.#options.events.onPart(this, task, this.#body.cut(task.compressedStart, this.#body.end));
+    this.#options.events.onPart(task, this.#body.cut(task.compressedStart, this.#body.end));
   }
 
   #keepPartial(): void {
@@ -215,4 +218,9 @@ export class RangeFetch {
     if (next === undefined || this.#body.end <= next.compressedStart) this.#body[Symbol.dispose]();
     else next.partial = this.#body;
   }
+}
+
+/** Frees the memory of a piece at once: garbage of this size and pace would be collected late. */
+function giveBack({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }

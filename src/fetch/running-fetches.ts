@@ -49,10 +49,6 @@ export class RunningFetches {
     return count;
   }
 
-  [Symbol.iterator](): Iterator<RangeFetch> {
-    return this.#fetches[Symbol.iterator]();
-  }
-
   hasOf(layer: ScheduledLayer): boolean {
     for (const fetch of this.#fetches) if (fetch.layer === layer) return true;
     return false;
@@ -79,11 +75,12 @@ export class RunningFetches {
 
   /** To be called when bytes have come: helps demands that get too little of the line. */
   balance(now: number): void {
-    if (this.#pauseTimer !== undefined || this.#fetches.size < 2) return;
+    if (this.#pauseTimer !== undefined) return;
     let [sum, count] = [0, 0];
     let slowest: { readonly fetch: RangeFetch; readonly rate: number } | undefined;
     for (const fetch of this.#fetches) {
       const { openedAt, urgency } = fetch;
+      if (urgency === DEMAND) this.#lookAgain(fetch);
       if (openedAt === undefined || now - openedAt < STARVED_MS) continue;
       const rate = (fetch.position - fetch.start) / (now - openedAt);
       sum += rate;
@@ -104,13 +101,17 @@ export class RunningFetches {
     this.#endPause();
   }
 
+  /** A task of a request has all its bytes. */
+  handedOver(fetch: RangeFetch): void {
+    const wasDemand = fetch.urgency === DEMAND;
+    fetch.reweigh();
+    if (wasDemand && fetch.urgency > DEMAND) this.resume();
+  }
+
   /** A task of a request has become more urgent, or less. */
   reweigh(task: SpanTask, fetch: RangeFetch): void {
     const wasDemand = fetch.urgency === DEMAND;
-    if (task.urgency === DEMAND && !wasDemand && this.#shouldOvertake(fetch, task)) {
-      this.#options.counts.overtakes += 1;
-      this.#cut(fetch, task);
-    }
+    if (task.urgency === DEMAND && !wasDemand) this.#overtakeIfSlow(fetch, task);
     fetch.reweigh();
     if (wasDemand && fetch.urgency > DEMAND) this.resume();
     if (task.urgency >= UNWANTED) this.#trim(fetch);
@@ -156,6 +157,18 @@ export class RunningFetches {
     for (const fetch of this.#fetches) {
       if (!fetch.layer.hasNoRanges || this.#options.hasMemory()) fetch.resume();
     }
+  }
+
+  /** A demand waits for a request that brings other things first: slower than it had seemed? */
+  #lookAgain(fetch: RangeFetch): void {
+    const first = fetch.left.find(({ urgency }) => urgency === DEMAND);
+    if (first !== undefined && first !== fetch.left[0]) this.#overtakeIfSlow(fetch, first);
+  }
+
+  #overtakeIfSlow(fetch: RangeFetch, task: SpanTask): void {
+    if (!this.#shouldOvertake(fetch, task)) return;
+    this.#options.counts.overtakes += 1;
+    this.#cut(fetch, task);
   }
 
   /** Whether a request of its own would bring the span much sooner than the one under way. */

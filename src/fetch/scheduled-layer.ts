@@ -37,6 +37,7 @@ export class ScheduledLayer {
   hasNoRanges = false;
   /** Spans that were fetched here, to see when one must be fetched again. */
   readonly #fetched: Uint8Array;
+  #idle: PromiseWithResolvers<void> | undefined;
 
   constructor({ id, layer, descriptor, refetchWhole }: LayerToSchedule, health: SourceHealth) {
     const { geometry } = layer;
@@ -58,6 +59,21 @@ export class ScheduledLayer {
 
   compressedLength(span: number): number {
     return this.geometry.compressedEnd(span) - this.geometry.compressedStart(span);
+  }
+
+  /** A task is over. */
+  forget(span: number): void {
+    this.tasks.delete(span);
+    if (this.tasks.size > 0) return;
+    this.#idle?.resolve();
+    this.#idle = undefined;
+  }
+
+  /** When no task is left. */
+  async idle(): Promise<void> {
+    if (this.tasks.size === 0) return;
+    this.#idle ??= Promise.withResolvers();
+    await this.#idle.promise;
   }
 
   /** Remembers that a span was fetched; whether it had been before. */

@@ -57,9 +57,9 @@ export class SequentialStreams {
     return undefined;
   }
 
-  /** A reader was seen to have come, somewhere in what had been asked for ahead of it, to `end`. */
-  advance(end: number): AheadRange | undefined {
-    const stream = this.#take(({ end: at, aheadEnd }) => at < end && end <= aheadEnd);
+  /** A reader was seen in [start, end), which had been asked for ahead of it. */
+  advance(start: number, end: number): AheadRange | undefined {
+    const stream = this.#take(({ end: at, aheadEnd }) => at < end && start < aheadEnd);
     return stream === undefined ? undefined : this.#extend(stream, end, end - stream.end);
   }
 

@@ -3,6 +3,8 @@ import { FetchBudget } from "./fetch-budget.ts";
 
 /** While a source fails, so many requests at once find out whether it is back. */
 const PROBES = 2;
+/** Failures in a row that are worth a word: one connection breaks now and then. */
+const FAILURES_TO_TELL = 3;
 
 /** What is known of one source: its line, and whether it answers. */
 export class SourceHealth {
@@ -10,36 +12,37 @@ export class SourceHealth {
   readonly budget = new FetchBudget();
   /** Requests under way. */
   running = 0;
-  #isDown = false;
+  #failures = 0;
   #blockedUntil = 0;
 
   constructor(source: ImageSource) {
     this.source = source;
   }
 
-  get isDown(): boolean {
-    return this.#isDown;
+  /** When the next request may be made; infinity: when one of those under way has ended. */
+  get readyAt(): number {
+    const isFull = this.#failures > 0 && this.running >= PROBES;
+    return isFull ? Number.POSITIVE_INFINITY : this.#blockedUntil;
   }
 
-  /** When the next request may be made; `undefined`: when one of those under way has ended. */
-  readyAt(): number | undefined {
-    return this.#isDown && this.running >= PROBES ? undefined : this.#blockedUntil;
-  }
-
-  /** It did not answer. Returns whether that is news. */
+  /** It did not answer. Returns whether that should be told. */
   failed(now: number, retryAfterMs: number | undefined): boolean {
-    const isNews = !this.#isDown;
-    this.#isDown = true;
+    this.#failures += 1;
     // Not all at the same moment, and never early.
     const waitMs = (retryAfterMs ?? 0) * (1 + Math.random() / 8);
     this.#blockedUntil = Math.max(this.#blockedUntil, now + waitMs);
-    return isNews;
+    return this.#failures === FAILURES_TO_TELL;
   }
 
-  /** It answered. Returns whether it had not before. */
-  answered(): boolean {
-    const wasDown = this.#isDown;
-    this.#isDown = false;
-    return wasDown;
+  /** It answered: how many failures in a row that ends. */
+  answered(): number {
+    const failures = this.#failures;
+    this.#failures = 0;
+    return failures;
+  }
+
+  /** Whether so many failures had been told. */
+  static wereTold(failures: number): boolean {
+    return failures >= FAILURES_TO_TELL;
   }
 }

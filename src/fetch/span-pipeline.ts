@@ -1,10 +1,16 @@
-import { isKind, SociError } from "../errors.ts";
 import type { Logger } from "../observability/log.ts";
-import { retryWaitMs } from "../oci/retry.ts";
 import type { Reserve } from "./cache-room.ts";
 import type { CompressedSpan } from "./compressed-body.ts";
-import { failureOf, retryAfterOf } from "./fetch-failure.ts";
-import { BACKGROUND, DEMAND, priorityOf, UNWANTED } from "./fetch-priority.ts";
+import {
+  failureOf,
+  finalError,
+  isNoRoom,
+  noRoom,
+  noteFailure,
+  noteWrong,
+  retryAfterOf,
+} from "./fetch-failure.ts";
+import { BACKGROUND, DEMAND, priorityOf, READAHEAD, UNWANTED } from "./fetch-priority.ts";
 import { gatherRun } from "./gather-run.ts";
 import type { MemorySpans } from "./memory-spans.ts";
 import { RangeFetch } from "./range-fetch.ts";
@@ -12,6 +18,8 @@ import { BROKEN_OFF, RunningFetches } from "./running-fetches.ts";
 import type { ScheduledLayer } from "./scheduled-layer.ts";
 import type { SchedulerCounts } from "./scheduler-stats.ts";
 import { SharedChunks } from "./shared-chunks.ts";
+import { SourceHealth } from "./source-health.ts";
+import { SpanClaims } from "./span-claims.ts";
 import type { FillOutcome, SpanFiller } from "./span-filler.ts";
 import { SpanFilling } from "./span-filling.ts";
 import { SpanTask } from "./span-task.ts";
@@ -30,7 +38,7 @@ export interface SpanPipelineOptions {
   readonly askMore: () => boolean;
   /** The source gives whole blobs only: all of the layer comes by the next request. */
   readonly onNoRanges: (layer: ScheduledLayer) => void;
-  /** A span has become readable, or a fill has an end otherwise. */
+  /** A task is over: its span is readable, or `error` says why not. */
   readonly onEnd: (task: SpanTask, error?: unknown) => void;
 }
 
@@ -40,18 +48,8 @@ const MAX_RANGE = 8 << 20;
 const MAX_EXTRA = 2 << 20;
 /** Requests for demand at once. */
 const MAX_DEMAND_FETCHES = 32;
-/** Failed attempts after which a blob, or a span's bytes, are given up. */
-const MAX_BLOB_ATTEMPTS = 4;
-const MAX_WRONGS = 4;
-const MAX_BACKGROUND_ATTEMPTS = 40;
-const BACK_OFF = {
-  maxRetries: Number.POSITIVE_INFINITY,
-  baseMs: 100,
-  maxMs: 3000,
-  maxRetryAfterMs: Number.POSITIVE_INFINITY,
-};
-/** How often another process is looked after that fills a span that we want. */
-const ELSEWHERE_MS = 10;
+/** What may lie with the inflate threads, beside what the line holds, before nothing is read ahead. */
+const FILLING_BYTES = 6 << 20;
 
 /** Spans from wanting them to having them: queue, requests, inflate threads. */
 export class SpanPipeline {
@@ -60,39 +58,39 @@ export class SpanPipeline {
   readonly #counts: SchedulerCounts;
   readonly #log: Logger;
   readonly #queues = new TaskQueues();
+  readonly #claims: SpanClaims;
   readonly #fetches: RunningFetches;
   readonly #filling: SpanFilling;
-  readonly #running = new Set<Promise<void>>();
-  readonly #elsewhere = new Set<SpanTask>();
+  readonly #running = new Map<Promise<void>, ScheduledLayer>();
   /** Compressed bytes of spans from request to end of the fill. */
   #inFlight = 0;
   #isPumpDue = false;
   #timer: NodeJS.Timeout | undefined;
-  #elsewhereTimer: NodeJS.Timeout | undefined;
-  #isFullKnown = false;
+  #isFullTold = false;
   #isClosed = false;
 
   constructor(options: SpanPipelineOptions) {
+    const { counts, log, filler } = options;
     this.#options = options;
-    this.#counts = options.counts;
-    this.#log = options.log;
+    this.#counts = counts;
+    this.#log = log;
+    this.#claims = new SpanClaims({
+      onPresent: (task) => this.#end(task),
+      onFree: (task) => this.#queueAgain(task),
+    });
     this.#fetches = new RunningFetches({
-      counts: options.counts,
-      log: options.log,
+      counts,
+      log,
       onCut: (tasks) => {
         for (const task of tasks) this.#requeue(task);
       },
       hasMemory: () => this.#inFlight <= options.maxBytes,
     });
     this.#filling = new SpanFilling({
-      filler: options.filler,
+      filler,
       chunks: this.chunks,
       onEnd: (task, outcome) => this.#filled(task, outcome),
     });
-  }
-
-  get isIdle(): boolean {
-    return this.#inFlight === 0;
   }
 
   /** The task of a span; a new one is not wanted yet. */
@@ -108,15 +106,23 @@ export class SpanPipeline {
   /** Somebody has come to want a task, or has left. */
   reweigh(task: SpanTask): void {
     const hasChanged = task.reweigh();
-    if (task.state === "queued") {
-      if (task.urgency >= UNWANTED) this.#drop(task);
-      else this.#queues.put(task);
-      this.#schedulePump();
-      return;
-    }
     this.#filling.want(task);
-    if (task.state === "elsewhere" && task.urgency >= UNWANTED) this.#drop(task);
-    if (hasChanged && task.fetch !== undefined) this.#fetches.reweigh(task, task.fetch);
+    switch (task.state) {
+      case "queued":
+        if (task.urgency >= UNWANTED) this.#drop(task);
+        else this.#queues.put(task);
+        // Who waits does not wait for what was tried before.
+        if (hasChanged && task.urgency === DEMAND) task.notBefore = 0;
+        this.pumpSoon();
+        break;
+      case "elsewhere":
+        if (task.urgency >= UNWANTED) this.#drop(task);
+        break;
+      case "fetching":
+        if (hasChanged && task.fetch !== undefined) this.#fetches.reweigh(task, task.fetch);
+        break;
+      case "filling":
+    }
   }
 
   /** To be called now and then while there are demands. */
@@ -124,31 +130,26 @@ export class SpanPipeline {
     this.#fetches.watch(now);
   }
 
-  /** Nothing more is wanted of the layer; resolves when nothing is under way. */
+  /** Nothing more is wanted of the layer; resolves when nothing of it is under way. */
   async leave(layer: ScheduledLayer): Promise<void> {
-    this.#fetches.abortAll(layer);
     for (const task of [...layer.tasks.values()]) {
       task.standing = UNWANTED;
-      task.waits.clear();
       this.reweigh(task);
     }
-    while (layer.tasks.size > 0) await Promise.race([...this.#running]);
+    this.#fetches.abortAll(layer);
+    for (const [running, of] of this.#running) if (of === layer) await running;
+    await layer.idle();
   }
 
   close(): void {
     this.#isClosed = true;
     this.#fetches.close();
+    this.#claims[Symbol.dispose]();
     clearTimeout(this.#timer);
-    clearTimeout(this.#elsewhereTimer);
   }
 
-  // ---- from queue to request
-
+  /** There may be something to request: all that is asked for in this turn is seen together. */
   pumpSoon(): void {
-    this.#schedulePump();
-  }
-
-  #schedulePump(): void {
     if (this.#isPumpDue || this.#isClosed) return;
     this.#isPumpDue = true;
     queueMicrotask(() => {
@@ -157,77 +158,84 @@ export class SpanPipeline {
     });
   }
 
+  // ---- from queue to request
+
   #pump(): void {
     if (this.#isClosed) return;
     const now = performance.now();
     let wakeAt = Number.POSITIVE_INFINITY;
     for (let urgency = DEMAND; urgency < UNWANTED; urgency++) {
+      if (urgency === BACKGROUND && this.#queues.sizeOf(BACKGROUND) === 0) {
+        if (this.#options.askMore()) this.pumpSoon();
+        break;
+      }
       for (const task of this.#queues.of(urgency)) {
-        const at = readyAt(task);
-        if (at > now) {
-          wakeAt = Math.min(wakeAt, at);
+        const readyAt = Math.max(task.notBefore, task.layer.health.readyAt);
+        if (readyAt > now) {
+          wakeAt = Math.min(wakeAt, readyAt);
           continue;
         }
-        if (!this.#mayStart(task)) {
-          if (urgency === DEMAND) break;
-          continue;
-        }
-        this.#start(task, now);
-      }
-      const isLast = urgency === BACKGROUND;
-      if (isLast && this.#queues.sizeOf(BACKGROUND) === 0 && this.#options.askMore()) {
-        this.#schedulePump();
+        const obstacle = this.#obstacleTo(task);
+        if (obstacle === undefined) this.#start(task, now);
+        // What is in the way of a demand is in the way of all.
+        else if (obstacle === "memory" && urgency === DEMAND) return;
+        else if (obstacle === "memory") break;
       }
     }
-    this.#wake(wakeAt - now);
-  }
-
-  #wake(ms: number): void {
     clearTimeout(this.#timer);
-    if (ms === Number.POSITIVE_INFINITY) return;
-    this.#timer = setTimeout(() => this.#pump(), Math.max(1, ms));
+    if (wakeAt === Number.POSITIVE_INFINITY) return;
+    this.#timer = setTimeout(() => this.#pump(), Math.max(1, wakeAt - now));
   }
 
-  #mayStart(task: SpanTask): boolean {
-    if (task.layer.hasNoRanges && !task.isFresh) {
-      if (this.#fetches.hasOf(task.layer)) return false;
-    }
-    const bytes = task.compressedLength;
+  /** Why a task cannot be requested now: for want of memory, or because of others of its source. */
+  #obstacleTo({
+    layer,
+    isFresh,
+    urgency,
+    compressedLength,
+  }: SpanTask): "memory" | "line" | undefined {
     const { maxBytes, maxDemandBytes } = this.#options;
+    if (layer.hasNoRanges && !isFresh && this.#fetches.hasOf(layer)) return "line";
     // A span that is larger than all memory for spans comes alone.
-    if (this.#inFlight === 0) return true;
-    if (task.urgency === DEMAND) {
-      return this.#inFlight + bytes <= maxDemandBytes && this.#fetches.demands < MAX_DEMAND_FETCHES;
+    if (this.#inFlight === 0) return undefined;
+    const bytes = this.#inFlight + compressedLength;
+    if (urgency === DEMAND) {
+      const isFull = bytes > maxDemandBytes || this.#fetches.demands >= MAX_DEMAND_FETCHES;
+      return isFull ? "memory" : undefined;
     }
-    return this.#inFlight + bytes <= maxBytes && task.layer.health.budget.hasRoom();
+    const { budget } = layer.health;
+    if (bytes > Math.min(maxBytes, budget.limit + FILLING_BYTES)) return "memory";
+    return budget.hasRoom() ? undefined : "line";
   }
 
   #start(seed: SpanTask, now: number): void {
-    const run = this.#gather(seed, now);
-    const tasks = this.#claim(run, seed);
+    const { layer } = seed;
+    const tasks = this.#claims.claimRun(this.#gather(seed, now), seed);
+    if (seed.state !== "queued") this.#queues.delete(seed);
     if (tasks.length === 0) return;
-    for (const task of tasks) this.#queues.delete(task);
     const fetch = new RangeFetch({
-      layer: seed.layer,
+      layer,
       tasks,
       isFresh: seed.isFresh,
       chunks: this.chunks,
       events: {
         onOpen: (opened, { isPartial, ms }) => this.#opened(opened, isPartial, ms),
         onBytes: (from, bytes) => this.#received(from, bytes),
-        onPart: (_from, task, compressed) => this.#filling.part(task, compressed),
+        onPart: (task, compressed) => this.#filling.part(task, compressed),
         onSpan: (from, task, compressed) => this.#fill(from, task, compressed),
       },
     });
     for (const task of tasks) {
+      this.#queues.delete(task);
       task.state = "fetching";
       task.fetch = fetch;
+      task.cause = task.urgency;
       // A whole blob is read no faster than its spans are filled instead.
-      if (!seed.layer.hasNoRanges) this.#count(task);
+      if (!layer.hasNoRanges) this.#count(task);
     }
     this.#fetches.add(fetch);
     const running = this.#run(fetch).finally(() => this.#running.delete(running));
-    this.#running.add(running);
+    this.#running.set(running, layer);
   }
 
   #gather(seed: SpanTask, now: number): SpanTask[] {
@@ -261,69 +269,6 @@ export class SpanPipeline {
     this.#inFlight -= task.compressedLength;
   }
 
-  /** Those of a run, with `seed` among them, that are ours to fill. */
-  #claim(run: readonly SpanTask[], seed: SpanTask): SpanTask[] {
-    const claimed: SpanTask[] = [];
-    let hasSeed = false;
-    for (const task of run) {
-      if (this.#claimOne(task)) {
-        claimed.push(task);
-        hasSeed ||= task === seed;
-        continue;
-      }
-      if ((hasSeed || task === seed) && !seed.layer.hasNoRanges) break;
-      if (seed.layer.hasNoRanges) continue;
-      // What is before the gap waits for its own turn.
-      for (const before of claimed.splice(0)) giveUpClaim(before);
-    }
-    if (!hasSeed) for (const task of claimed.splice(0)) giveUpClaim(task);
-    return claimed;
-  }
-
-  #claimOne(task: SpanTask): boolean {
-    const claim = task.layer.cached.claim(task.span);
-    if (claim === "present") {
-      this.#end(task);
-      return false;
-    }
-    if (claim === "busy") {
-      this.#lookElsewhere(task);
-      return false;
-    }
-    task.claim = claim;
-    return true;
-  }
-
-  // ---- spans that another process fills
-
-  #lookElsewhere(task: SpanTask): void {
-    this.#queues.delete(task);
-    task.state = "elsewhere";
-    this.#elsewhere.add(task);
-    this.#elsewhereTimer ??= setTimeout(() => this.#lookAround(), ELSEWHERE_MS);
-  }
-
-  #lookAround(): void {
-    this.#elsewhereTimer = undefined;
-    for (const task of [...this.#elsewhere]) {
-      const claim = task.layer.cached.claim(task.span);
-      if (claim === "busy") continue;
-      this.#elsewhere.delete(task);
-      if (claim === "present") {
-        this.#end(task);
-        continue;
-      }
-      // It is taken again with the request.
-      claim[Symbol.dispose]();
-      task.state = "queued";
-      this.#queues.put(task);
-      this.#schedulePump();
-    }
-    if (this.#elsewhere.size > 0 && !this.#isClosed) {
-      this.#elsewhereTimer = setTimeout(() => this.#lookAround(), ELSEWHERE_MS);
-    }
-  }
-
   // ---- a request under way
 
   async #run(fetch: RangeFetch): Promise<void> {
@@ -339,6 +284,7 @@ export class SpanPipeline {
       error = thrown;
     }
     health.running -= 1;
+    if (fetch.hasBegun) health.budget.ended();
     fetch.rebudget(0);
     this.#fetches.delete(fetch);
     const [next] = fetch.left;
@@ -346,34 +292,43 @@ export class SpanPipeline {
       await this.#filling.stop(next);
       this.#putBack(fetch, error);
     }
-    this.#schedulePump();
+    this.pumpSoon();
   }
 
   /** Demand does not wait for it: by the time that its bytes come, it is known. */
   async #makeRoom(fetch: RangeFetch): Promise<void> {
-    const { geometry } = fetch.layer;
-    const bytes = fetch.left.reduce((sum, { span }) => sum + geometry.uncompressedLength(span), 0);
-    const asked = this.#options.reserve(bytes, priorityOf(fetch.urgency));
-    if (fetch.urgency === DEMAND) {
-      fetch.room = asked.then(
-        (hasRoom) => {
-          fetch.hasRoom = hasRoom;
-        },
-        (error: unknown) => {
-          fetch.hasRoom = false;
-          this.#log.warn("no room could be made in the cache", { error });
-        },
-      );
+    if (fetch.urgency > DEMAND) {
+      if (!(await this.#reserve(fetch))) throw noRoom();
       return;
     }
-    fetch.hasRoom = await asked;
-    if (!fetch.hasRoom) throw new SociError("failed-precondition", NO_ROOM);
+    fetch.room = this.#reserve(fetch).then(
+      () => undefined,
+      (error: unknown) => this.#log.warn("no room could be made in the cache", { error }),
+    );
+  }
+
+  /** Whether there is room for all spans of a request. */
+  async #reserve(fetch: RangeFetch): Promise<boolean> {
+    const cause = priorityOf(fetch.urgency);
+    try {
+      for (const task of [...fetch.left]) {
+        const bytes = fetch.layer.geometry.uncompressedLength(task.span);
+        const room = await this.#options.reserve(bytes, cause);
+        // A request may have let go of a task meanwhile.
+        const isOurs = task.fetch === fetch || task.state === "filling";
+        if (isOurs && task.room === undefined) task.room = room;
+        else room?.[Symbol.dispose]();
+        if (room === undefined && fetch.urgency > DEMAND) return false;
+      }
+      return true;
+    } finally {
+      fetch.isRoomKnown = true;
+    }
   }
 
   #opened(fetch: RangeFetch, isPartial: boolean, ms: number): void {
-    const now = performance.now();
     const { layer } = fetch;
-    layer.health.budget.answered(ms, now);
+    layer.health.budget.answered(ms, performance.now());
     if (!isPartial && !layer.hasNoRanges && layer.geometry.spanCount > 1) {
       layer.hasNoRanges = true;
       const { name } = layer.health.source;
@@ -384,30 +339,31 @@ export class SpanPipeline {
   }
 
   #received(fetch: RangeFetch, bytes: number): void {
-    const { health } = fetch.layer;
+    const { layer } = fetch;
+    const { health } = layer;
     const now = performance.now();
+    if (!fetch.hasBegun) health.budget.began(now);
+    fetch.hasBegun = true;
     health.budget.received(bytes, now);
     fetch.budgeted -= bytes;
-    this.#counts.bytes[priorityOf(fetch.urgency)] += bytes;
-    if (health.answered()) {
-      this.#log.info("source answers again", { source: health.source.name });
-      for (const layer of this.#layersOf(health)) {
-        for (const task of layer.tasks.values()) task.notBefore = 0;
-      }
-    }
-    if (this.#inFlight > this.#options.maxBytes && fetch.layer.hasNoRanges) fetch.pause();
+    this.#counts.bytes[priorityOf(fetch.left[0]?.cause ?? BACKGROUND)] += bytes;
+    const failures = health.answered();
+    if (failures > 0) this.#answersAgain(health, failures);
+    if (layer.hasNoRanges && this.#inFlight > this.#options.maxBytes) fetch.pause();
     this.#fetches.balance(now);
-    this.#schedulePump();
+    if (health.budget.hasRoomAgain) this.pumpSoon();
   }
 
-  #layersOf(health: ScheduledLayer["health"]): Set<ScheduledLayer> {
-    const layers = new Set<ScheduledLayer>();
+  #answersAgain(health: SourceHealth, failures: number): void {
+    if (SourceHealth.wereTold(failures)) {
+      this.#log.info("source answers again", { source: health.source.name });
+    }
     for (let urgency = DEMAND; urgency < UNWANTED; urgency++) {
-      for (const { layer } of this.#queues.of(urgency)) {
-        if (layer.health === health) layers.add(layer);
+      for (const task of this.#queues.of(urgency)) {
+        if (task.layer.health === health) task.notBefore = 0;
       }
     }
-    return layers;
+    this.pumpSoon();
   }
 
   // ---- when a request has not brought all
@@ -418,29 +374,35 @@ export class SpanPipeline {
       for (const task of left) this.#requeue(task);
       return;
     }
-    const failure = isNoRoom(error) ? "final" : failureOf(error);
     const { health } = fetch.layer;
     const now = performance.now();
-    if (failure === "source" && health.failed(now, retryAfterOf(error))) {
-      this.#log.warn("source does not answer, asking again", { source: health.source.name, error });
+    const isDown = failureOf(error) === "source";
+    const fields = { source: health.source.name, error };
+    if (isDown && health.failed(now, retryAfterOf(error))) {
+      this.#log.warn("source does not answer, asking again", fields);
+    } else {
+      this.#log.debug("request failed", fields);
     }
     for (const task of left) {
-      task.error = error;
-      // A server that gives a little each time gives all in the end.
-      task.attempts = task.partial === undefined || task.attempts === 0 ? task.attempts + 1 : 1;
-      task.notBefore = now + (retryWaitMs(BACK_OFF, { retries: task.attempts - 1 }) ?? 0);
-      task.isFresh ||= isKind(error, "data-loss");
-      if (failure === "final" || isGivenUp(task, failure)) {
+      if (isNoRoom(error) || noteFailure(task, error, now)) {
         this.#leaveFetch(task);
-        this.#end(task, this.#finalError(task, error));
-      } else {
-        this.#requeue(task);
+        this.#fail(task, error);
+        continue;
       }
+      // A reader may come this way or not: it is not worth knocking at a closed door.
+      if (isDown && task.urgency === READAHEAD) {
+        task.standing = task.layer.isFilling ? BACKGROUND : UNWANTED;
+      }
+      this.#requeue(task);
     }
   }
 
   #requeue(task: SpanTask): void {
     this.#leaveFetch(task);
+    this.#queueAgain(task);
+  }
+
+  #queueAgain(task: SpanTask): void {
     task.state = "queued";
     this.reweigh(task);
   }
@@ -448,23 +410,19 @@ export class SpanPipeline {
   #leaveFetch(task: SpanTask): void {
     this.#uncount(task);
     task.fetch = undefined;
-    giveUpClaim(task);
+    task.giveUpClaim();
   }
 
-  #finalError(task: SpanTask, cause: unknown): SociError {
+  #fail(task: SpanTask, cause: unknown): void {
     const { layer, span } = task;
-    const source = layer.health.source.name;
-    const kind = cause instanceof SociError ? cause.kind : "internal";
-    if (!isNoRoom(cause)) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      const fields = { layer: layer.descriptor.digest, span, source, reason };
-      this.#log.error("span cannot be had", fields);
+    if (isNoRoom(cause)) {
+      this.#end(task, cause);
+      return;
     }
-    return new SociError(
-      kind,
-      `Cannot read span ${span} of layer ${layer.descriptor.digest} of "${source}"`,
-      { cause },
-    );
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const source = layer.health.source.name;
+    this.#log.error("span cannot be had", { layer: layer.descriptor.digest, span, source, reason });
+    this.#end(task, finalError(task, cause));
   }
 
   // ---- filling
@@ -473,42 +431,41 @@ export class SpanPipeline {
     task.state = "filling";
     task.fetch = undefined;
     this.#count(task);
-    if (fetch.urgency === DEMAND) {
-      fetch.reweigh();
-      if (fetch.urgency > DEMAND) this.#fetches.resume();
-    }
+    this.#fetches.handedOver(fetch);
     const fill = (): void => {
-      this.#filling.whole(task, compressed, fetch.hasRoom !== true || task.isForMemory);
+      this.#filling.whole(task, compressed, task.room === undefined || task.isForMemory);
     };
-    if (fetch.hasRoom === undefined) void fetch.room.then(fill);
-    else fill();
+    if (fetch.isRoomKnown) fill();
+    else void fetch.room.then(fill);
   }
 
   #filled(task: SpanTask, outcome: FillOutcome): void {
     const { layer, span } = task;
     this.#uncount(task);
     this.#fetches.resume();
+    this.pumpSoon();
     switch (outcome.kind) {
       case "filled":
         this.#noteFetched(task);
-        task.claim?.markPresent();
-        task.claim = undefined;
+        task.markPresent();
         this.#options.memory.delete(layer.id, span);
         this.#end(task);
-        break;
+        return;
       case "kept":
-        this.#noteFetched(task);
+        task.giveUpClaim();
         this.#keep(task, outcome.bytes);
-        break;
+        return;
       case "wrong":
+        task.giveUpClaim();
         this.#wrong(task, outcome.error);
-        break;
+        return;
       case "failed":
+        task.giveUpClaim();
+        this.#fail(task, outcome.error);
+        return;
       case "aborted":
-        giveUpClaim(task);
-        this.#end(task, this.#finalError(task, errorIn(outcome)));
+        throw new Error("a fill was aborted after its last byte");
     }
-    this.#schedulePump();
   }
 
   #noteFetched({ layer, span }: SpanTask): void {
@@ -518,72 +475,49 @@ export class SpanPipeline {
 
   #keep(task: SpanTask, bytes: Uint8Array): void {
     const { layer, span } = task;
-    this.#counts.memorySpans += 1;
-    if (!this.#isFullKnown && !task.isForMemory) {
-      this.#isFullKnown = true;
-      this.#log.warn("no room in the cache: reading goes on from memory", {
-        layer: layer.descriptor.digest,
-      });
+    if (!this.#isFullTold && !task.isForMemory) {
+      this.#isFullTold = true;
+      const { digest } = layer.descriptor;
+      this.#log.warn("no room in the cache: reading goes on from memory", { layer: digest });
     }
+    // Memory is for those who wait.
+    if (task.waits.size === 0) {
+      this.#end(task, noRoom());
+      return;
+    }
+    this.#noteFetched(task);
+    this.#counts.memorySpans += 1;
     this.#options.memory.put(layer.id, span, bytes);
-    giveUpClaim(task);
     this.#end(task);
   }
 
   #wrong(task: SpanTask, error: Error): void {
     const { layer, span } = task;
     this.#counts.wrongSpans += 1;
-    giveUpClaim(task);
-    task.wrongs += 1;
-    const where = { layer: layer.descriptor.digest, span, source: layer.health.source.name };
-    if (task.wrongs >= MAX_WRONGS) {
-      this.#end(task, this.#finalError(task, error));
+    if (noteWrong(task, error)) {
+      this.#fail(task, error);
       return;
     }
-    this.#log.warn("span refetched", { ...where, reason: error.message });
-    task.isFresh = true;
-    task.state = "queued";
-    this.reweigh(task);
+    const { digest } = layer.descriptor;
+    const source = layer.health.source.name;
+    this.#log.warn("span refetched", { layer: digest, span, source, reason: error.message });
+    this.#queueAgain(task);
   }
 
-  /** The task is over: its span is readable, or `error` says why not. */
   #end(task: SpanTask, error?: unknown): void {
-    this.#queues.delete(task);
-    task.layer.tasks.delete(task.span);
-    task.dropPartial();
+    this.#forget(task);
     this.#options.onEnd(task, error);
   }
 
   #drop(task: SpanTask): void {
-    this.#elsewhere.delete(task);
-    this.#queues.delete(task);
-    giveUpClaim(task);
-    task.layer.tasks.delete(task.span);
-    task.dropPartial();
+    task.giveUpClaim();
+    this.#forget(task);
   }
-}
 
-const NO_ROOM = "Cannot fetch ahead: the cache is full";
-
-export function isNoRoom(error: unknown): boolean {
-  return isKind(error, "failed-precondition") && error.message === NO_ROOM;
-}
-
-function giveUpClaim(task: SpanTask): void {
-  task.claim?.[Symbol.dispose]();
-  task.claim = undefined;
-}
-
-/** Infinity: not before one of the requests under way has ended. */
-function readyAt({ notBefore, layer }: SpanTask): number {
-  return Math.max(notBefore, layer.health.readyAt() ?? Number.POSITIVE_INFINITY);
-}
-
-function isGivenUp({ attempts, urgency }: SpanTask, failure: "source" | "blob"): boolean {
-  if (failure === "blob") return attempts >= MAX_BLOB_ATTEMPTS;
-  return urgency >= BACKGROUND && attempts >= MAX_BACKGROUND_ATTEMPTS;
-}
-
-function errorIn(outcome: FillOutcome): Error {
-  return "error" in outcome ? outcome.error : new Error("a fill was aborted after its last byte");
+  #forget(task: SpanTask): void {
+    this.#claims.forget(task);
+    this.#queues.delete(task);
+    task.dropPartial();
+    task.layer.forget(task.span);
+  }
 }

@@ -8,7 +8,7 @@ import type { ImageSource } from "../oci/image-source.ts";
 import { AheadWatch } from "./ahead-watch.ts";
 import { BackgroundFill } from "./background-fill.ts";
 import { roomIn } from "./cache-room.ts";
-import { DEMAND, type FetchPriority, UNWANTED, urgencyOf } from "./fetch-priority.ts";
+import { DEMAND, type FetchPriority, READAHEAD, urgencyOf } from "./fetch-priority.ts";
 import { MemorySpans } from "./memory-spans.ts";
 import { type LayerToSchedule, ScheduledLayer } from "./scheduled-layer.ts";
 import { copyCounts, noCounts, type SchedulerStats } from "./scheduler-stats.ts";
@@ -65,7 +65,9 @@ export class SpanScheduler implements AsyncDisposable {
   readonly #counts = noCounts();
   readonly #pipeline: SpanPipeline;
   readonly #ahead = new AheadWatch((layer, span) => {
-    this.#readAhead(layer, layer.streams.advance(layer.geometry.uncompressedEnd(span)));
+    const { geometry, streams } = layer;
+    const start = geometry.uncompressedStart(span);
+    this.#readAhead(layer, streams.advance(start, geometry.uncompressedEnd(span)));
   });
   #watchTimer: NodeJS.Timeout | undefined;
   #trimTimer: NodeJS.Timeout | undefined;
@@ -287,7 +289,7 @@ export class SpanScheduler implements AsyncDisposable {
 
   #ended(task: SpanTask, error: unknown): void {
     const { layer, span, waits } = task;
-    const wasAhead = task.standing < UNWANTED && waits.size === 0;
+    const wasAhead = task.standing === READAHEAD && waits.size === 0;
     for (const wait of [...waits.keys()]) {
       waits.delete(wait);
       if (error === undefined) wait.satisfied(task);
@@ -296,9 +298,7 @@ export class SpanScheduler implements AsyncDisposable {
         this.#leave(wait, error);
       }
     }
-    if (wasAhead && error === undefined && task.standing === urgencyOf("readahead")) {
-      if (layer.cached.isPresent(span)) this.#ahead.add(layer, span);
-    }
+    if (wasAhead && layer.cached.isPresent(span)) this.#ahead.add(layer, span);
     this.#fills.get(layer)?.ended(error);
     this.#trimTimer ??= setTimeout(() => this.#trim(), TRIM_MS);
   }
@@ -310,7 +310,7 @@ export class SpanScheduler implements AsyncDisposable {
     for (let span = geometry.spanOf(range.start); span <= last; span++) {
       if (cached.isPresent(span) || this.#memory.has(id, span)) continue;
       const task = this.#pipeline.taskOf(layer, span);
-      task.standing = Math.min(task.standing, urgencyOf("readahead"));
+      task.standing = Math.min(task.standing, READAHEAD);
       this.#pipeline.reweigh(task);
     }
   }

@@ -1,4 +1,5 @@
 import type { SpanClaim } from "../cache/span-claim.ts";
+import type { CacheRoom } from "./cache-room.ts";
 import type { CompressedBody } from "./compressed-body.ts";
 import { UNWANTED, type Urgency } from "./fetch-priority.ts";
 import type { RangeFetch } from "./range-fetch.ts";
@@ -22,8 +23,12 @@ export class SpanTask {
   /** How urgent it is when nobody waits. */
   standing: Urgency = UNWANTED;
   urgency: Urgency = UNWANTED;
+  /** How urgent it was when it was requested. */
+  cause: Urgency = UNWANTED;
   /** Held from the request to the end. */
   claim: SpanClaim | undefined;
+  /** In the cache. */
+  room: CacheRoom | undefined;
   fetch: RangeFetch | undefined;
   fill: FillHandle | undefined;
   /** What has come of it by a request that broke off. */
@@ -43,6 +48,7 @@ export class SpanTask {
   isForMemory = false;
   /** Whether its bytes count as under way. */
   isCounted = false;
+  #progress = 0;
 
   constructor(layer: ScheduledLayer, span: number) {
     this.layer = layer;
@@ -76,6 +82,30 @@ export class SpanTask {
     let end = Number.POSITIVE_INFINITY;
     for (const wanted of this.waits.values()) end = Math.min(end, wanted);
     return end;
+  }
+
+  /** Whether more of it has come since the call before. */
+  hasProgressed(): boolean {
+    const end = this.partial?.end ?? 0;
+    const hasProgressed = end > this.#progress;
+    this.#progress = end;
+    return hasProgressed;
+  }
+
+  /** It is not filled now: others may, and its room is free. */
+  giveUpClaim(): void {
+    this.claim?.[Symbol.dispose]();
+    this.claim = undefined;
+    this.room?.[Symbol.dispose]();
+    this.room = undefined;
+  }
+
+  /** It is filled. */
+  markPresent(): void {
+    this.claim?.markPresent();
+    this.claim = undefined;
+    this.room?.keep();
+    this.room = undefined;
   }
 
   dropPartial(): void {

@@ -1,9 +1,10 @@
 import type { SchedulerStats } from "../../src/fetch/scheduler-stats.ts";
 import { SpanScheduler, type SpanSchedulerOptions } from "../../src/fetch/span-scheduler.ts";
 import type { CachedLayer } from "../../src/cache/cached-layer.ts";
-import { geometryOf } from "../../src/cache/encode-geometry.ts";
+import { geometryOf, wholeGeometry } from "../../src/cache/encode-geometry.ts";
 import { LayerCache } from "../../src/cache/layer-cache.ts";
 import { READ_SLACK_BYTES } from "../../src/cache/layer-reader.ts";
+import { SpanWriter } from "../../src/cache/span-writer.ts";
 import { createLogger, type LogRecord } from "../../src/observability/log.ts";
 import { HttpClient, type HttpClientOptions } from "../../src/oci/http.ts";
 import type { ImageSource } from "../../src/oci/image-source.ts";
@@ -57,6 +58,10 @@ export interface RigOptions {
   readonly scheduler?: Partial<SpanSchedulerOptions>;
   readonly http?: HttpClientOptions;
   readonly threads?: number;
+  /** Of the cache. */
+  readonly capBytes?: number;
+  /** Take the layers for ones whose spans cannot be had one by one, and leave them to addWhole(). */
+  readonly whole?: boolean;
 }
 
 export interface Rig extends AsyncDisposable {
@@ -70,6 +75,10 @@ export interface Rig extends AsyncDisposable {
   /** Ranges asked of the registry for blobs, as [start, end). */
   ranges(): (readonly [number, number])[];
   stats(): SchedulerStats;
+  /** Schedules the first layer, which comes as a whole. */
+  addWhole(refetchWhole: () => Promise<void>): void;
+  /** Makes the first layer present. */
+  fillWhole(): void;
 }
 
 /** Registry, line, cache, inflate threads and a scheduler over them: all real. */
@@ -80,6 +89,8 @@ export async function openRig({
   scheduler: options = {},
   http,
   threads = 2,
+  capBytes,
+  whole = false,
 }: RigOptions): Promise<Rig> {
   await using resources = new AsyncDisposableStack();
   const registry = resources.use(TestRegistry.start(manners));
@@ -101,11 +112,13 @@ export async function openRig({
   });
   const source = resources.use(new RegistrySource({ reference, client }));
   const dir = resources.use(await tempDir());
-  const cache = resources.use(await LayerCache.open({ root: dir.path, log }));
+  const cache = resources.use(await LayerCache.open({ root: dir.path, capBytes, log }));
   const cached: CachedLayer[] = [];
   for (const { layer, ztoc } of layers) {
     const nothing = new Uint8Array(0);
-    const parts = { geometry: geometryOf(ztoc), entries: nothing, inodes: nothing };
+    const sizes = { compressedSize: layer.bytes.length, uncompressedSize: layer.tar.length };
+    const geometry = whole ? wholeGeometry(sizes) : geometryOf(ztoc);
+    const parts = { geometry, entries: nothing, inodes: nothing };
     cached.push(resources.use(await cache.createLayer(layer.descriptor.digest, parts)));
   }
   const pool = resources.use(new InflatePool({ spawn: spawnInflateWorker, count: threads }));
@@ -113,7 +126,7 @@ export async function openRig({
   for (const [id, layer] of cached.entries()) {
     const { descriptor } = layers[id]?.layer ?? {};
     if (descriptor === undefined) throw new Error("no such layer");
-    scheduler.addLayer({ id, layer, descriptor, source });
+    if (!whole) scheduler.addLayer({ id, layer, descriptor, source });
   }
   const owned = resources.move();
   return {
@@ -138,6 +151,26 @@ export async function openRig({
           return [Number(first), Number(last) + 1] as const;
         }),
     stats: () => scheduler.stats,
+    addWhole: (refetchWhole) => {
+      const [layer] = cached;
+      const { descriptor } = layers[0]?.layer ?? {};
+      if (layer === undefined || descriptor === undefined) throw new Error("no layer");
+      scheduler.addLayer({ id: 0, layer, descriptor, source, refetchWhole });
+    },
+    fillWhole: () => {
+      const [layer] = cached;
+      const { tar } = layers[0]?.layer ?? {};
+      const claim = layer?.claimAll();
+      if (layer === undefined || tar === undefined || typeof claim !== "object") {
+        throw new Error("no layer to fill");
+      }
+      for (let span = 0; span < layer.geometry.spanCount; span++) {
+        const start = layer.geometry.uncompressedStart(span);
+        const end = layer.geometry.uncompressedEnd(span);
+        new SpanWriter(layer.files, span).write(tar.subarray(start, end));
+      }
+      claim.markPresent();
+    },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
