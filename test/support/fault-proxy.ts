@@ -48,6 +48,11 @@ export class FaultProxy implements AsyncDisposable {
     return this.#connections;
   }
 
+  /** Faults that were ordered and have not come up yet. */
+  get faultsLeft(): number {
+    return this.#orders.reduce((sum, { left }) => sum + left, 0);
+  }
+
   /** The next `times` answers that fit are treated so. */
   order(times: number, fault: AnswerFault): void {
     this.#orders.push({ fault, left: times });

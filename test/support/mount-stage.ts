@@ -5,6 +5,7 @@ import { OCI_MANIFEST } from "../../src/oci/media-types.ts";
 import { INDEX_DIGEST_ANNOTATION } from "../../src/soci/annotations.ts";
 import { buildSociIndex, type LayerZtoc } from "../../src/soci/build-soci-index.ts";
 import { encodeSociIndex } from "../../src/soci/soci-index.ts";
+import type { BlobStore } from "./blob-store.ts";
 import { FaultProxy } from "./fault-proxy.ts";
 import { addImage, type BuiltImage, type BuiltLayer, imageOf } from "./image-builder.ts";
 import { buildZtoc } from "./indexed-layer.ts";
@@ -28,6 +29,8 @@ export interface StageOptions {
   readonly index?: "referrer" | "annotation" | "none";
   readonly spanSize?: number;
   readonly manners?: Partial<RegistryManners>;
+  /** Where the registry keeps its blobs. */
+  readonly blobs?: BlobStore;
 }
 
 export interface StageMountOptions {
@@ -65,10 +68,10 @@ export class MountStage implements AsyncDisposable {
   }
 
   static async open(options: StageOptions): Promise<MountStage> {
-    const { files, manners = {} } = options;
+    const { files, manners, blobs } = options;
     await using resources = new AsyncDisposableStack();
     const temp = resources.use(await mountTemp());
-    const registry = resources.use(TestRegistry.start(manners));
+    const registry = resources.use(TestRegistry.start(manners, blobs));
     const proxy = resources.use(await FaultProxy.start(registry.host));
     const image = await putImage(registry, options);
     for (const [path, content] of files) {
