@@ -128,6 +128,12 @@ export class TestRegistry implements AsyncDisposable {
     this.#uploads.breakNext(times, fault);
   }
 
+  /** Failures, cuts and wrong bytes that were ordered and have not come up yet. */
+  get faultsLeft(): number {
+    const orders = [...this.#failures, ...this.#cuts, ...this.#flips];
+    return orders.reduce((sum, { left }) => sum + left, 0);
+  }
+
   /** Upload sessions that were neither ended nor cancelled. */
   get openUploads(): number {
     return this.#uploads.open;
