@@ -101,7 +101,10 @@ class Preparation implements AsyncDisposable {
     const chain = layers.map(({ digest }) => digest);
     const treeKey = chainKeyOf(chain);
     const treePath = join(treesDirectory(cache.root), treeKey);
-    await Promise.all(distinct.map(({ digest }) => this.#held.openIfThere(digest)));
+    await mapConcurrent(distinct, ({ digest }) => this.#held.openIfThere(digest), {
+      limit: PARALLEL,
+      signal,
+    });
     const isReady = this.#held.size === distinct.length && isTree(treePath);
     log.debug("image resolved", { layers: layers.length, cached: this.#held.size, isReady });
     if (!isReady) {

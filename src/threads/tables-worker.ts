@@ -1,4 +1,5 @@
 import { abortable } from "../async/abortable.ts";
+import { delay } from "../async/delay.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
 import type { TableBuilder, TableLayer } from "../image/table-builder.ts";
 import type { Digest } from "../oci/digest.ts";
@@ -10,6 +11,8 @@ export interface TablesWorkerOptions {
   readonly spawn: () => WorkerPort<TablesRequest, TablesAnswer>;
   readonly cacheRoot: string;
 }
+
+const PATIENCE_MS = 1000;
 
 /** A TableBuilder in a thread of its own, which starts at once and ends, its heap with it, when disposed of. */
 export class TablesWorker implements TableBuilder {
@@ -43,7 +46,13 @@ export class TablesWorker implements TableBuilder {
     await this.#ask({ kind: "merge", layers, path }, [], options);
   }
 
+  /** Lets the thread end the files that it is writing, for a moment. */
   async [Symbol.asyncDispose](): Promise<void> {
+    const underWay = [...this.#asked.values()].map(({ promise }) => promise);
+    const patience = new AbortController();
+    const late = delay(PATIENCE_MS, { signal: patience.signal }).catch(() => undefined);
+    await Promise.race([Promise.allSettled(underWay), late]);
+    patience.abort();
     this.#port.terminate();
     this.#fail(new Error("tables worker used after its end"));
   }
