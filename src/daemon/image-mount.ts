@@ -178,8 +178,7 @@ export class ImageMount implements AsyncDisposable {
         reader: {
           read: (start, end, bytes, at) => scheduler.readRange(table, start, end, bytes, at),
         },
-        want: (start, end, { signal }) =>
-          scheduler.want(table, start, end, { priority: "demand", signal }),
+        want: (start, end, options) => scheduler.want(table, start, end, options),
       });
     }
     const answerer = new ReadAnswerer({ layers, maxRead: negotiated.maxRead, log });

@@ -95,8 +95,17 @@ export async function mountImage(options: MountImageOptions): Promise<MountedIma
     source,
     scheduler,
     ports,
-    refetchWhole: (layer: CachedLayer, descriptor: Descriptor, signal: AbortSignal) =>
-      refetchWhole(layer, { descriptor, source, cache, ingest: ingesters.ingest, log, signal }),
+    refetchWhole: async (layer: CachedLayer, descriptor: Descriptor, signal: AbortSignal) => {
+      const { ingest } = ingesters;
+      try {
+        await refetchWhole(layer, { descriptor, source, cache, ingest, log, signal });
+      } catch (error) {
+        if (!signal.aborted) {
+          log.error("layer cannot be had", { layer: layer.digest, source: source.name, error });
+        }
+        throw error;
+      }
+    },
     suid: options.suid ?? false,
     dev: options.dev ?? false,
     allowOther: options.allowOther,

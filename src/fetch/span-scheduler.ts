@@ -40,6 +40,8 @@ export interface ScheduledSource extends LayerToSchedule {
 
 export interface WantOptions extends WaitOptions {
   readonly priority?: FetchPriority;
+  /** Keep it in memory: what had come before was gone again when it was to be read. */
+  readonly isForMemory?: boolean | undefined;
 }
 
 const MiB = 1 << 20;
@@ -132,10 +134,10 @@ export class SpanScheduler implements AsyncDisposable {
     id: number,
     start: number,
     end: number,
-    { priority = "demand", signal }: WantOptions = {},
+    { priority = "demand", isForMemory = false, signal }: WantOptions = {},
   ): Promise<void> {
     signal?.throwIfAborted();
-    await this.#want(this.#layer(id), { start, end, priority, signal, isForMemory: false });
+    await this.#want(this.#layer(id), { start, end, priority, signal, isForMemory });
   }
 
   /**
@@ -144,7 +146,10 @@ export class SpanScheduler implements AsyncDisposable {
    * May write up to READ_SLACK_BYTES before `at` and behind the end.
    */
   readRange(id: number, start: number, end: number, bytes: Uint8Array, at: number): number {
-    return this.#readRange(this.#layer(id), start, end, bytes, at);
+    const layer = this.#layer(id);
+    const count = this.#readRange(layer, start, end, bytes, at);
+    if (count === DAMAGED) this.#tellDamage(layer, start, end);
+    return count;
   }
 
   /** The same, waiting for what is not here. */
@@ -160,7 +165,7 @@ export class SpanScheduler implements AsyncDisposable {
       signal?.throwIfAborted();
       const count = this.#readRange(layer, start, end, bytes, at);
       if (count >= 0) return count;
-      if (count === DAMAGED) this.#tellDamage(layer);
+      if (count === DAMAGED) this.#tellDamage(layer, start, end);
       const isForMemory = round >= ROUNDS_TO_MEMORY;
       await this.#want(layer, { start, end, priority: "demand", signal, isForMemory });
     }
@@ -355,8 +360,10 @@ export class SpanScheduler implements AsyncDisposable {
       : layer.reader.read(start, end, bytes, at);
   }
 
-  #tellDamage({ cached, reader }: ScheduledLayer): void {
-    if (reader.damaged !== undefined) cached.damage(reader.damaged.span);
+  /** A read stops at the first damage: what is behind it may be damaged too. */
+  #tellDamage({ cached, geometry }: ScheduledLayer, start: number, end: number): void {
+    const last = geometry.spanOf(end - 1);
+    for (let span = geometry.spanOf(start); span <= last; span++) cached.damage(span);
   }
 
   #fillAll(layer: ScheduledLayer): BackgroundFill {

@@ -1,6 +1,7 @@
 import { replyData, replyError } from "../fuse/replies.ts";
 import type { FileReads, FileTarget, TarReader } from "../lazyfs/read-file.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
+import { SociError } from "../errors.ts";
 import type { Logger } from "../observability/log.ts";
 import { EINTR, EIO } from "../sys/errno.ts";
 import type { ReadMiss } from "./fuse-messages.ts";
@@ -10,8 +11,12 @@ export interface AnsweredLayer {
   readonly files: FileReads;
   /** Reads what is there by now: from the cache, or a span that is being inflated, or memory. */
   readonly reader: TarReader;
-  /** Resolves when all of these bytes of the layer's tar can be read. */
-  want(start: number, end: number, options: WaitOptions): Promise<void>;
+  /** Resolves when all of these bytes of the layer's tar can be read; `isForMemory`: they were gone again before. */
+  want(
+    start: number,
+    end: number,
+    options: WaitOptions & { readonly isForMemory: boolean },
+  ): Promise<void>;
 }
 
 export interface ReadAnswererOptions {
@@ -25,8 +30,10 @@ export interface ReadAnswererOptions {
 const SLACK = 32 * 1024;
 /** Interrupts that came before the read that they are about. */
 const MAX_EARLY = 1024;
-/** Bytes that were there may have been evicted before they were read: how often they are asked for again. */
-const MAX_ROUNDS = 8;
+/** Bytes that have come may be evicted, or be found damaged, before they are read: how often they are asked for. */
+const MAX_ROUNDS = 32;
+/** After so many rounds they are kept in memory until they have been read. */
+const ROUNDS_TO_MEMORY = 3;
 
 /**
  * Answers reads that threads of the mount could not: waits until the bytes are there, then writes
@@ -68,9 +75,7 @@ export class ReadAnswerer {
     try {
       await this.#answer(miss, controller.signal);
     } catch (error) {
-      if (!controller.signal.aborted) {
-        this.#log.debug("read failed", { layer: miss.layer, entry: miss.entry, error });
-      }
+      if (!controller.signal.aborted) this.#tell(miss, error);
       replyError(fd, unique, controller.signal.aborted ? EINTR : EIO);
     } finally {
       this.#pending.delete(unique);
@@ -104,12 +109,33 @@ export class ReadAnswerer {
     if (layer === undefined) throw new Error(`no layer with table ${miss.layer}`);
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const ranges = layer.files.rangesOf(miss);
-      for (const { start, end } of ranges) await layer.want(start, end, { signal });
+      const isForMemory = round >= ROUNDS_TO_MEMORY;
+      for (const { start, end } of ranges) {
+        await layer.want(start, end, { signal, isForMemory }).catch((cause: unknown) => {
+          throw new BytesNotHad(cause);
+        });
+      }
       if (layer.files.read(miss, layer.reader, this.#target) >= 0) {
         replyData(miss.fd, miss.unique, this.#target);
         return;
       }
     }
-    throw new Error(`bytes of layer ${miss.layer} were evicted ${MAX_ROUNDS} times before a read`);
+    throw new SociError(
+      "unavailable",
+      `Cannot read file: its bytes were gone from the cache ${MAX_ROUNDS} times before they were read`,
+      { hint: "--cache-size allows a larger cache" },
+    );
+  }
+
+  #tell({ entry, offset, size }: ReadMiss, error: unknown): void {
+    if (error instanceof BytesNotHad) this.#log.debug("read failed", { entry, offset, size });
+    else this.#log.error("read failed", { entry, offset, size, error });
+  }
+}
+
+/** What kept the bytes away, which is in the log already. */
+class BytesNotHad extends Error {
+  constructor(cause: unknown) {
+    super("the bytes cannot be had", { cause });
   }
 }
