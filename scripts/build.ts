@@ -24,6 +24,9 @@ const code = await run([
   // A bunfig.toml (with preload!) or .env of the working directory would run in a root daemon.
   "--no-compile-autoload-bunfig",
   "--no-compile-autoload-dotenv",
+  // Parsed ahead: threads load their code at every start. Saves a mount a quarter of its CPU time.
+  "--bytecode",
+  "--format=esm",
   "--minify-syntax",
   "--minify-whitespace",
   "--sourcemap=none",
