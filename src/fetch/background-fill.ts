@@ -29,6 +29,7 @@ export class BackgroundFill {
   #cursor = 0;
   #passes = 0;
   #error: { readonly cause: unknown } | undefined;
+  #isFull = false;
   #isOver = false;
 
   constructor(layer: ScheduledLayer, pipeline: SpanPipeline) {
@@ -83,16 +84,22 @@ export class BackgroundFill {
   /** A task of the layer is over. */
   ended(error?: unknown): void {
     if (this.#isOver) return;
-    if (isNoRoom(error)) {
-      this.#finish(() => this.#outcome.resolve("no-room"));
-      return;
-    }
-    if (error !== undefined) this.#error ??= { cause: error };
+    if (isNoRoom(error)) this.#stopAsking();
+    else if (error !== undefined) this.#error ??= { cause: error };
     this.#look();
   }
 
   stop(): void {
     this.#finish(() => this.#outcome.resolve("stopped"));
+  }
+
+  /** What has been requested still comes. */
+  #stopAsking(): void {
+    this.#isFull = true;
+    this.#cursor = this.layer.geometry.spanCount;
+    for (const task of [...this.layer.tasks.values()]) {
+      if (task.state === "queued") this.#leave(task);
+    }
   }
 
   #look(): void {
@@ -103,7 +110,9 @@ export class BackgroundFill {
       return;
     }
     this.#passes += 1;
-    if (this.#passes < PASSES) {
+    if (this.#isFull) {
+      this.#finish(() => this.#outcome.resolve("no-room"));
+    } else if (this.#passes < PASSES) {
       this.#cursor = 0;
       this.#pipeline.pumpSoon();
     } else if (this.#error === undefined) {

@@ -48,18 +48,39 @@ export function retryAfterOf(error: unknown): number | undefined {
   return error instanceof HttpError ? error.retryAfterMs : undefined;
 }
 
-/** Notes a failed request of a task; whether the task is given up. */
-export function noteFailure(task: SpanTask, error: unknown, now: number): boolean {
+/**
+ * Notes a failed request that was to bring `tasks`: they are asked for again together, at once when
+ * some of it has come, else after a while. Returns those that are given up.
+ */
+export function noteFailure(
+  tasks: readonly SpanTask[],
+  error: unknown,
+  now: number,
+): readonly SpanTask[] {
   const failure = failureOf(error);
-  task.error = error;
   // A server that gives a little each time gives all in the end.
-  task.attempts = task.hasProgressed() ? 1 : task.attempts + 1;
-  task.notBefore = now + (retryWaitMs(BACK_OFF, { retries: task.attempts - 1 }) ?? 0);
-  task.isFresh ||= isKind(error, "data-loss");
-  if (failure === "source") {
-    return task.urgency >= BACKGROUND && task.attempts >= MAX_BACKGROUND_ATTEMPTS;
+  const hasProgressed = tasks[0]?.hasProgressed() ?? false;
+  let retries = 0;
+  for (const task of tasks) {
+    task.error = error;
+    task.attempts = hasProgressed ? 0 : task.attempts + 1;
+    task.isFresh ||= isKind(error, "data-loss");
+    retries = Math.max(retries, task.attempts - 1);
   }
-  return failure === "final" || task.attempts >= MAX_BLOB_ATTEMPTS;
+  const waitMs = hasProgressed ? 0 : (retryWaitMs(BACK_OFF, { retries }) ?? 0);
+  for (const task of tasks) task.notBefore = now + waitMs;
+  return tasks.filter((task) => isGivenUp(task, failure));
+}
+
+function isGivenUp({ attempts, urgency }: SpanTask, failure: FetchFailure): boolean {
+  switch (failure) {
+    case "source":
+      return urgency >= BACKGROUND && attempts >= MAX_BACKGROUND_ATTEMPTS;
+    case "blob":
+      return attempts >= MAX_BLOB_ATTEMPTS;
+    case "final":
+      return true;
+  }
 }
 
 /** Notes that what came was not the task's span; whether the task is given up. */

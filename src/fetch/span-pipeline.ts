@@ -297,30 +297,38 @@ export class SpanPipeline {
 
   /** Demand does not wait for it: by the time that its bytes come, it is known. */
   async #makeRoom(fetch: RangeFetch): Promise<void> {
-    if (fetch.urgency > DEMAND) {
-      if (!(await this.#reserve(fetch))) throw noRoom();
+    if (fetch.urgency === DEMAND) {
+      fetch.room = this.#reserve(fetch).then(
+        () => undefined,
+        (error: unknown) => this.#log.warn("no room could be made in the cache", { error }),
+      );
       return;
     }
-    fetch.room = this.#reserve(fetch).then(
-      () => undefined,
-      (error: unknown) => this.#log.warn("no room could be made in the cache", { error }),
-    );
+    const without = await this.#reserve(fetch);
+    if (without === undefined) return;
+    if (without === fetch.left[0]) throw noRoom();
+    const cut = fetch.cutBefore(without);
+    fetch.rebudget();
+    for (const task of cut) {
+      this.#leaveFetch(task);
+      this.#fail(task, noRoom());
+    }
   }
 
-  /** Whether there is room for all spans of a request. */
-  async #reserve(fetch: RangeFetch): Promise<boolean> {
-    const cause = priorityOf(fetch.urgency);
+  /** Room for each span of a request; the first that has none, of what nobody waits for. */
+  async #reserve(fetch: RangeFetch): Promise<SpanTask | undefined> {
+    const { urgency } = fetch;
     try {
       for (const task of [...fetch.left]) {
         const bytes = fetch.layer.geometry.uncompressedLength(task.span);
-        const room = await this.#options.reserve(bytes, cause);
+        const room = await this.#options.reserve(bytes, priorityOf(urgency));
         // A request may have let go of a task meanwhile.
         const isOurs = task.fetch === fetch || task.state === "filling";
         if (isOurs && task.room === undefined) task.room = room;
         else room?.[Symbol.dispose]();
-        if (room === undefined && fetch.urgency > DEMAND) return false;
+        if (isOurs && room === undefined && urgency > DEMAND) return task;
       }
-      return true;
+      return undefined;
     } finally {
       fetch.isRoomKnown = true;
     }
@@ -383,8 +391,9 @@ export class SpanPipeline {
     } else {
       this.#log.debug("request failed", fields);
     }
+    const lost = new Set(isNoRoom(error) ? left : noteFailure(left, error, now));
     for (const task of left) {
-      if (isNoRoom(error) || noteFailure(task, error, now)) {
+      if (lost.has(task)) {
         this.#leaveFetch(task);
         this.#fail(task, error);
         continue;

@@ -58,6 +58,8 @@ export interface RigOptions {
   readonly scheduler?: Partial<SpanSchedulerOptions>;
   readonly http?: HttpClientOptions;
   readonly threads?: number;
+  /** Another registry than the rig's own. */
+  readonly host?: string;
   /** Of the cache. */
   readonly capBytes?: number;
   /** Take the layers for ones whose spans cannot be had one by one, and leave them to addWhole(). */
@@ -89,6 +91,7 @@ export async function openRig({
   scheduler: options = {},
   http,
   threads = 2,
+  host: otherHost,
   capBytes,
   whole = false,
 }: RigOptions): Promise<Rig> {
@@ -99,7 +102,7 @@ export async function openRig({
     line === undefined
       ? undefined
       : resources.use(await LatencyProxy.start({ target: registry.host, ...line }));
-  const host = proxy?.host ?? registry.host;
+  const host = otherHost ?? proxy?.host ?? registry.host;
   const records: LogRecord[] = [];
   const log = createLogger({ level: "debug", sink: (record) => records.push(record) });
   const reference = parseReference(`${host}/app:v1`);

@@ -255,7 +255,8 @@ describe("SpanScheduler", () => {
     for (let start = 0; start < 600_000; start += step) {
       expect(await rig.read(0, start, start + step)).toBe(true);
     }
-    expect(rig.stats().bytes.readahead).toBeGreaterThan(rig.stats().bytes.demand);
+    expect(rig.stats().bytes.readahead).toBeGreaterThan(0);
+    expect(rig.stats().requests).toBeLessThan(6);
     expect(overlapOf(rig.ranges())).toBeLessThanOrEqual(1);
   });
 
