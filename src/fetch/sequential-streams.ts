@@ -15,8 +15,10 @@ export interface SequentialStreamsOptions {
 interface Stream {
   /** Where the reader has got to. */
   end: number;
-  /** Bytes that it has read in a row. */
+  /** Bytes that it has read in a row, and how many of them before the file that it is in. */
   run: number;
+  before: number;
+  fileEnd: number;
   /** Up to where bytes have been asked for ahead of it. */
   aheadEnd: number;
 }
@@ -46,13 +48,22 @@ export class SequentialStreams {
     this.#options = options;
   }
 
-  /** Somebody reads [start, end); what should be asked for behind it, if anything. */
-  observe(start: number, end: number): AheadRange | undefined {
+  /**
+   * Somebody reads [start, end) of a file that ends at `fileEnd`; what should be asked for behind it,
+   * if anything. Behind the file is only read ahead of who has come into it from another.
+   */
+  observe(start: number, end: number, fileEnd = Number.POSITIVE_INFINITY): AheadRange | undefined {
     const stream = this.#take(({ end: at }) => start >= at - MAX_BACK && start <= at + MAX_GAP);
-    if (stream !== undefined) return this.#extend(stream, end, end - start);
+    if (stream !== undefined) {
+      enter(stream, fileEnd);
+      return this.#extend(stream, end, end - start);
+    }
     const entered = this.#take((other) => this.#isNextSpan(other, start));
-    if (entered !== undefined) return this.#extend(entered, end, UNSEEN_RUN);
-    this.#streams.push({ end, run: end - start, aheadEnd: end });
+    if (entered !== undefined) {
+      enter(entered, fileEnd);
+      return this.#extend(entered, end, UNSEEN_RUN);
+    }
+    this.#streams.push({ end, run: end - start, before: 0, fileEnd, aheadEnd: end });
     if (this.#streams.length > MAX_STREAMS) this.#streams.shift();
     return undefined;
   }
@@ -80,9 +91,17 @@ export class SequentialStreams {
     if (end <= stream.end) return undefined;
     stream.run += Math.min(read, end - stream.end);
     stream.end = end;
-    const ahead = Math.min(stream.run * AHEAD_FACTOR, this.#options.maxAheadBytes);
+    const { maxAheadBytes } = this.#options;
+    const ahead = end + Math.min(stream.run * AHEAD_FACTOR, maxAheadBytes);
+    const beyond = end + Math.min(stream.before * AHEAD_FACTOR, maxAheadBytes);
     const start = Math.max(stream.aheadEnd, end);
-    stream.aheadEnd = Math.max(start, end + ahead);
+    stream.aheadEnd = Math.max(start, Math.min(ahead, Math.max(stream.fileEnd, beyond)));
     return start < stream.aheadEnd ? { start, end: stream.aheadEnd } : undefined;
   }
+}
+
+function enter(stream: Stream, fileEnd: number): void {
+  if (stream.fileEnd === fileEnd) return;
+  stream.before = stream.run;
+  stream.fileEnd = fileEnd;
 }

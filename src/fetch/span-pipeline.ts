@@ -309,10 +309,14 @@ export class SpanPipeline {
     if (without === fetch.left[0]) throw noRoom();
     const cut = fetch.cutBefore(without);
     fetch.rebudget();
-    for (const task of cut) {
-      this.#leaveFetch(task);
-      this.#fail(task, noRoom());
-    }
+    for (const task of cut) this.#refuse(task);
+  }
+
+  /** There is no room for what nobody waits for; if somebody does by now, room is made again. */
+  #refuse(task: SpanTask): void {
+    this.#leaveFetch(task);
+    if (task.urgency === DEMAND) this.#queueAgain(task);
+    else this.#end(task, noRoom());
   }
 
   /** Room for each span of a request; the first that has none, of what nobody waits for. */
@@ -382,6 +386,10 @@ export class SpanPipeline {
       for (const task of left) this.#requeue(task);
       return;
     }
+    if (isNoRoom(error)) {
+      for (const task of left) this.#refuse(task);
+      return;
+    }
     const { health } = fetch.layer;
     const now = performance.now();
     const isDown = failureOf(error) === "source";
@@ -391,7 +399,7 @@ export class SpanPipeline {
     } else {
       this.#log.debug("request failed", fields);
     }
-    const lost = new Set(isNoRoom(error) ? left : noteFailure(left, error, now));
+    const lost = new Set(noteFailure(left, error, now));
     for (const task of left) {
       if (lost.has(task)) {
         this.#leaveFetch(task);
@@ -424,10 +432,6 @@ export class SpanPipeline {
 
   #fail(task: SpanTask, cause: unknown): void {
     const { layer, span } = task;
-    if (isNoRoom(cause)) {
-      this.#end(task, cause);
-      return;
-    }
     const reason = cause instanceof Error ? cause.message : String(cause);
     const source = layer.health.source.name;
     this.#log.error("span cannot be had", { layer: layer.descriptor.digest, span, source, reason });

@@ -1,7 +1,7 @@
 import { SingleFlight } from "../async/single-flight.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
 import type { LayerCache } from "../cache/layer-cache.ts";
-import { DAMAGED, MISS } from "../cache/layer-reader.ts";
+import { DAMAGED } from "../cache/layer-reader.ts";
 import { SociError } from "../errors.ts";
 import { type Logger, NO_LOG } from "../observability/log.ts";
 import type { ImageSource } from "../oci/image-source.ts";
@@ -10,6 +10,7 @@ import { BackgroundFill } from "./background-fill.ts";
 import { roomIn } from "./cache-room.ts";
 import { DEMAND, type FetchPriority, READAHEAD, urgencyOf } from "./fetch-priority.ts";
 import { MemorySpans } from "./memory-spans.ts";
+import { readRange, tellDamage } from "./read-range.ts";
 import { type LayerToSchedule, ScheduledLayer } from "./scheduled-layer.ts";
 import { copyCounts, noCounts, type SchedulerStats } from "./scheduler-stats.ts";
 import type { AheadRange } from "./sequential-streams.ts";
@@ -40,8 +41,22 @@ export interface ScheduledSource extends LayerToSchedule {
 
 export interface WantOptions extends WaitOptions {
   readonly priority?: FetchPriority;
+  /** Uncompressed offset at which the file ends that is read: how far it makes sense to read ahead. */
+  readonly fileEnd?: number | undefined;
   /** Keep it in memory: what had come before was gone again when it was to be read. */
   readonly isForMemory?: boolean | undefined;
+}
+
+export interface ReadOptions extends Pick<WantOptions, "fileEnd" | "signal"> {
+  readonly at?: number;
+}
+
+/** One call of want(), its defaults filled in. */
+interface Wanted extends AheadRange {
+  readonly priority: FetchPriority;
+  readonly fileEnd: number | undefined;
+  readonly isForMemory: boolean;
+  readonly signal: AbortSignal | undefined;
 }
 
 const MiB = 1 << 20;
@@ -134,10 +149,10 @@ export class SpanScheduler implements AsyncDisposable {
     id: number,
     start: number,
     end: number,
-    { priority = "demand", isForMemory = false, signal }: WantOptions = {},
+    { priority = "demand", fileEnd, isForMemory = false, signal }: WantOptions = {},
   ): Promise<void> {
     signal?.throwIfAborted();
-    await this.#want(this.#layer(id), { start, end, priority, signal, isForMemory });
+    await this.#want(this.#layer(id), { start, end, priority, fileEnd, isForMemory, signal });
   }
 
   /**
@@ -147,8 +162,8 @@ export class SpanScheduler implements AsyncDisposable {
    */
   readRange(id: number, start: number, end: number, bytes: Uint8Array, at: number): number {
     const layer = this.#layer(id);
-    const count = this.#readRange(layer, start, end, bytes, at);
-    if (count === DAMAGED) this.#tellDamage(layer, start, end);
+    const count = readRange(layer, this.#memory, { start, end, bytes, at });
+    if (count === DAMAGED) tellDamage(layer, start, end);
     return count;
   }
 
@@ -158,16 +173,16 @@ export class SpanScheduler implements AsyncDisposable {
     start: number,
     end: number,
     bytes: Uint8Array,
-    { at = 0, signal }: WaitOptions & { readonly at?: number } = {},
+    { at = 0, fileEnd, signal }: ReadOptions = {},
   ): Promise<number> {
     const layer = this.#layer(id);
     for (let round = 0; ; round++) {
       signal?.throwIfAborted();
-      const count = this.#readRange(layer, start, end, bytes, at);
+      const count = readRange(layer, this.#memory, { start, end, bytes, at });
       if (count >= 0) return count;
-      if (count === DAMAGED) this.#tellDamage(layer, start, end);
+      if (count === DAMAGED) tellDamage(layer, start, end);
       const isForMemory = round >= ROUNDS_TO_MEMORY;
-      await this.#want(layer, { start, end, priority: "demand", signal, isForMemory });
+      await this.#want(layer, { start, end, priority: "demand", fileEnd, signal, isForMemory });
     }
   }
 
@@ -202,20 +217,8 @@ export class SpanScheduler implements AsyncDisposable {
     this.#options.filler.closeLayer(layer.id);
   }
 
-  async #want(
-    layer: ScheduledLayer,
-    {
-      start,
-      end,
-      priority,
-      signal,
-      isForMemory,
-    }: AheadRange & {
-      readonly priority: FetchPriority;
-      readonly signal: AbortSignal | undefined;
-      readonly isForMemory: boolean;
-    },
-  ): Promise<void> {
+  async #want(layer: ScheduledLayer, wanted: Wanted): Promise<void> {
+    const { start, end, priority, fileEnd, signal } = wanted;
     this.#refuseDisposed();
     checkRange(layer, start, end);
     if (start === end) return;
@@ -226,10 +229,10 @@ export class SpanScheduler implements AsyncDisposable {
     const urgency = urgencyOf(priority);
     if (urgency === DEMAND) {
       this.#warm();
-      this.#readAhead(layer, layer.streams.observe(start, end));
+      this.#readAhead(layer, layer.streams.observe(start, end, fileEnd));
     }
     const wait = new SpanWait(urgency, performance.now() + this.#deadlineMs);
-    this.#attach(layer, wait, { start, end, isForMemory });
+    this.#attach(layer, wait, wanted);
     if (wait.tasks.size === 0) return;
     this.#waits.add(wait);
     this.#watchTimer ??= setInterval(() => this.#watch(), WATCH_MS);
@@ -243,11 +246,7 @@ export class SpanScheduler implements AsyncDisposable {
     }
   }
 
-  #attach(
-    layer: ScheduledLayer,
-    wait: SpanWait,
-    { start, end, isForMemory }: AheadRange & { readonly isForMemory: boolean },
-  ): void {
+  #attach(layer: ScheduledLayer, wait: SpanWait, { start, end, isForMemory }: Wanted): void {
     const { geometry } = layer;
     const last = geometry.spanOf(end - 1);
     for (let span = geometry.spanOf(start); span <= last; span++) {
@@ -318,52 +317,6 @@ export class SpanScheduler implements AsyncDisposable {
       task.standing = Math.min(task.standing, READAHEAD);
       this.#pipeline.reweigh(task);
     }
-  }
-
-  #readRange(
-    layer: ScheduledLayer,
-    start: number,
-    end: number,
-    bytes: Uint8Array,
-    at: number,
-  ): number {
-    const { reader, geometry } = layer;
-    const whole = reader.read(start, end, bytes, at);
-    if (whole !== MISS) return whole;
-    for (let from = start; from < end;) {
-      const span = geometry.spanOf(from);
-      const to = Math.min(end, geometry.uncompressedEnd(span));
-      const count = this.#readPart(layer, span, from, to, bytes, at + from - start);
-      if (count < 0) return count;
-      from = to;
-    }
-    return end - start;
-  }
-
-  #readPart(
-    layer: ScheduledLayer,
-    span: number,
-    start: number,
-    end: number,
-    bytes: Uint8Array,
-    at: number,
-  ): number {
-    const kept = this.#memory.get(layer.id, span);
-    if (kept !== undefined) {
-      const from = start - layer.geometry.uncompressedStart(span);
-      bytes.set(kept.subarray(from, from + end - start), at);
-      return end - start;
-    }
-    const reached = layer.tasks.get(span)?.fill?.reached ?? 0;
-    return reached >= end
-      ? layer.reader.readFilled(start, end, bytes, at)
-      : layer.reader.read(start, end, bytes, at);
-  }
-
-  /** A read stops at the first damage: what is behind it may be damaged too. */
-  #tellDamage({ cached, geometry }: ScheduledLayer, start: number, end: number): void {
-    const last = geometry.spanOf(end - 1);
-    for (let span = geometry.spanOf(start); span <= last; span++) cached.damage(span);
   }
 
   #fillAll(layer: ScheduledLayer): BackgroundFill {
