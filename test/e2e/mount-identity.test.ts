@@ -201,4 +201,13 @@ describeMounts(["umoci", "tar"], "sociable mount shows what umoci unpacks", () =
     await using mount = await mountFile(temp, `docker-archive:${temp.join("image.tar")}:app:v1`);
     expectSame(await listing(mount.directory), await unpack("root"));
   });
+
+  test("a hard link to a file of a layer below is that file", async () => {
+    await using stage = await MountStage.open({ layers: await layers("root"), files: new Map() });
+    await using mount = await stage.mount();
+    const paths = ["etc/empty", "etc/link-to-below"].map((path) => join(mount.directory, path));
+    const { stdout } = await runProgram(["stat", "-c", "%i", ...paths]);
+    const [below, link] = Buffer.from(stdout).toString().trim().split("\n");
+    expect(link).toBe(below);
+  });
 });
