@@ -3,10 +3,12 @@ import { mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { findMount } from "../../src/sys/mountinfo.ts";
 import { describeMounts } from "../support/describe-mounts.ts";
+import { layerOf } from "../support/image-builder.ts";
 import { MountProcess } from "../support/mount-process.ts";
 import { LARGE, mountSample } from "../support/mount-sample.ts";
 import { ALL_RIGHT, MountStage, type StageOptions } from "../support/mount-stage.ts";
 import { buildSociable, type Finished, runProgram, sociable } from "../support/sociable-binary.ts";
+import { concat, entry } from "../tar/tar-blocks.ts";
 
 beforeAll(buildSociable, 120_000);
 
@@ -313,6 +315,18 @@ describeMounts([], "sociable mount refuses", () => {
     await Bun.write(stage.temp.join("file"), "x");
     const { code, stderr } = await refused(stage, stage.temp.join("file"));
     expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining("no directory") });
+  });
+
+  test("an image with a damaged layer, naming that one alone", async () => {
+    const damaged = layerOf(concat([entry({ name: "a" }, "x"), new Uint8Array(512).fill(1)]));
+    const layers = [...sample.layers, damaged];
+    await using stage = await openStage({ layers, index: "none" });
+    await mkdir(stage.temp.join("mnt"));
+    const { code, stderr } = await refused(stage, stage.temp.join("mnt"));
+    expect(code).toBe(1);
+    expect(stderr).toContain(`Cannot unpack layer ${damaged.descriptor.digest}`);
+    expect(stderr).not.toContain("fetched again");
+    expect(await isMounted(stage.temp.join("mnt"))).toBe(false);
   });
 
   test("a dead mount, with 1 and how to take it away", async () => {

@@ -327,8 +327,6 @@ const NOT_AS_UMOCI: readonly RegExp[] = [
   /^c-(devices|whiteouts|size-on-char)/,
   // An empty extended attribute is one for containerd.
   /^c-xattrs-dup-empty/,
-  // Owner -1 is to be left alone.
-  /^c-ids-base256/,
   // Others have a file where its directories are.
   /^c-name-prefix/,
   // 20,000 files for nothing new.
