@@ -4,6 +4,7 @@ import type { WaitOptions } from "../async/wait-options.ts";
 import { SociError } from "../errors.ts";
 import type { Logger } from "../observability/log.ts";
 import { EINTR, EIO } from "../sys/errno.ts";
+import { FailedReads } from "./failed-reads.ts";
 import type { ReadMiss } from "./fuse-messages.ts";
 
 /** One layer as whoever answers missed reads needs it. */
@@ -46,6 +47,7 @@ export class ReadAnswerer {
   readonly #log: Logger;
   readonly #pending = new Map<bigint, AbortController>();
   readonly #early = new Set<bigint>();
+  readonly #failed = new FailedReads();
 
   constructor({ layers, maxRead, log }: ReadAnswererOptions) {
     this.#layers = layers;
@@ -70,12 +72,17 @@ export class ReadAnswerer {
       replyError(fd, unique, EINTR);
       return;
     }
+    if (this.#failed.has(miss)) {
+      replyError(fd, unique, EIO);
+      return;
+    }
     const controller = new AbortController();
     this.#pending.set(unique, controller);
     try {
       await this.#answer(miss, controller.signal);
     } catch (error) {
       if (!controller.signal.aborted) this.#tell(miss, error);
+      if (error instanceof BytesNotHad && !controller.signal.aborted) this.#failed.add(miss);
       replyError(fd, unique, controller.signal.aborted ? EINTR : EIO);
     } finally {
       this.#pending.delete(unique);
