@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { ensurePackages, TEST_PACKAGES } from "./debian-packages.ts";
 import { addCounts, countTests, type TestCounts } from "./junit-counts.ts";
 import { buildWasm, PROJECT_ROOT, projectPath, run } from "./project.ts";
+import { tidySharedMemory } from "./tidy-shared-memory.ts";
 
 const patterns = process.argv.slice(2);
 const counts = await runAll();
@@ -54,6 +55,7 @@ async function runTests(selection: readonly string[]): Promise<TestCounts> {
     return countTests(xml, { files, exitCode: code });
   } finally {
     await rm(directory, { recursive: true, force: true });
+    tidySharedMemory();
   }
 }
 
