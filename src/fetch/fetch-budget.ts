@@ -3,18 +3,20 @@ const LEAST_BYTES = 512 * 1024;
 const MOST_BYTES = 24 << 20;
 /** Before anything is known of the line. */
 const FIRST_BYTES = 4 << 20;
-/** More than the line holds, so that it never runs dry; little more, so that demand waits behind little. */
+/** A little more than the line holds, so that it never runs dry; no more than it holds while there is demand. */
 const MARGIN = 1.25;
+const DEMAND_MS = 1000;
 /** A rate is measured over this long, while at least one answer comes in. */
 const SAMPLE_MS = 25;
 /** How long the best rate and the least latency of the past count. */
 const MEMORY_MS = 5000;
-/** Whether more requests at once bring more is tried in rounds of this length. */
+/** Whether more requests at once bring more is tried in rounds of this length, when all were busy. */
 const ROUND_MS = 300;
 const GAIN = 1.1;
 const STEP = 1.5;
 const MOST_STEPS = 8;
-const ROUNDS_AT_REST = 16;
+const FIRST_REST = 4;
+const LONGEST_REST = 64;
 
 /**
  * How many bytes may be requested and still to come from one source. As many as the line holds, by
@@ -24,6 +26,7 @@ const ROUNDS_AT_REST = 16;
  */
 export class FetchBudget {
   #outstanding = 0;
+  #demandAt = Number.NEGATIVE_INFINITY;
   readonly #rate = new RecentExtreme(Math.max);
   readonly #latency = new RecentExtreme(Math.min);
   /** Answers that come in. */
@@ -35,10 +38,11 @@ export class FetchBudget {
   #roundBytes = 0;
   #wasShort = false;
   #isShort = false;
-  #factor = 1;
+  /** Steps up; the rate before the last one, and how many rounds until it is judged or the next tried. */
   #steps = 0;
-  #roundRate = 0;
-  #rest = 0;
+  #rateBefore: number | undefined;
+  #rest = FIRST_REST;
+  #nextRest = FIRST_REST;
 
   /** Requested and still to come. */
   get outstanding(): number {
@@ -56,23 +60,29 @@ export class FetchBudget {
   }
 
   /** Outstanding bytes at which no more should be requested. */
-  get limit(): number {
+  limit(now: number): number {
     if (this.rate === 0) return FIRST_BYTES;
-    const least = Math.max(this.rate * this.latencyMs * MARGIN, LEAST_BYTES);
-    return Math.min(least * this.#factor, MOST_BYTES);
+    const margin = now - this.#demandAt < DEMAND_MS ? 1 : MARGIN;
+    const least = Math.max(this.rate * this.latencyMs * margin, LEAST_BYTES);
+    return Math.min(least * STEP ** this.#steps, MOST_BYTES);
   }
 
   /** Whether work that can wait may be requested now. */
-  hasRoom(): boolean {
-    const hasRoom = this.#outstanding < this.limit;
+  hasRoom(now: number): boolean {
+    const hasRoom = this.#outstanding < this.limit(now);
     this.#isShort = !hasRoom;
     this.#wasShort ||= !hasRoom;
     return hasRoom;
   }
 
   /** Whether there is room now, and was none when hasRoom() was asked last. */
-  get hasRoomAgain(): boolean {
-    return this.#isShort && this.#outstanding < this.limit;
+  hasRoomAgain(now: number): boolean {
+    return this.#isShort && this.#outstanding < this.limit(now);
+  }
+
+  /** Something is requested that somebody waits for. */
+  demanded(now: number): void {
+    this.#demandAt = now;
   }
 
   requested(bytes: number): void {
@@ -121,30 +131,31 @@ export class FetchBudget {
     this.#sampleBytes = 0;
   }
 
-  /** More at once as long as it brings more, else back; now and then it is tried again. */
+  /** More at once as long as it brings more, else back; after a while it is tried again. */
   #endRound(now: number): void {
-    const rate = this.#roundBytes / (now - this.#roundStart);
-    const wasBusy = this.#wasShort && now - this.#roundStart < 2 * ROUND_MS;
+    const ms = now - this.#roundStart;
+    const rate = this.#roundBytes / ms;
+    const wasBusy = this.#wasShort && ms < 2 * ROUND_MS;
     this.#roundStart = now;
     this.#roundBytes = 0;
     this.#wasShort = false;
     if (!wasBusy) return;
     if (this.#rest > 0) {
       this.#rest -= 1;
-      this.#roundRate = rate;
       return;
     }
-    if (rate < this.#roundRate * GAIN) {
-      if (this.#steps > 0) {
-        this.#steps -= 1;
-        this.#factor /= STEP;
-      }
-      this.#rest = ROUNDS_AT_REST;
+    const before = this.#rateBefore;
+    if (before !== undefined && rate < before * GAIN) {
+      this.#steps -= 1;
+      this.#rateBefore = undefined;
+      this.#rest = this.#nextRest;
+      this.#nextRest = Math.min(this.#nextRest * 2, LONGEST_REST);
     } else if (this.#steps < MOST_STEPS) {
       this.#steps += 1;
-      this.#factor *= STEP;
+      this.#rateBefore = rate;
+      // What the step brings shows in the round after the next.
+      this.#rest = 1;
     }
-    this.#roundRate = rate;
   }
 }
 

@@ -175,7 +175,7 @@ export class SpanPipeline {
           wakeAt = Math.min(wakeAt, readyAt);
           continue;
         }
-        const obstacle = this.#obstacleTo(task);
+        const obstacle = this.#obstacleTo(task, now);
         if (obstacle === undefined) this.#start(task, now);
         // What is in the way of a demand is in the way of all.
         else if (obstacle === "memory" && urgency === DEMAND) return;
@@ -188,12 +188,10 @@ export class SpanPipeline {
   }
 
   /** Why a task cannot be requested now: for want of memory, or because of others of its source. */
-  #obstacleTo({
-    layer,
-    isFresh,
-    urgency,
-    compressedLength,
-  }: SpanTask): "memory" | "line" | undefined {
+  #obstacleTo(
+    { layer, isFresh, urgency, compressedLength }: SpanTask,
+    now: number,
+  ): "memory" | "line" | undefined {
     const { maxBytes, maxDemandBytes } = this.#options;
     if (layer.hasNoRanges && !isFresh && this.#fetches.hasOf(layer)) return "line";
     // A span that is larger than all memory for spans comes alone.
@@ -204,8 +202,8 @@ export class SpanPipeline {
       return isFull ? "memory" : undefined;
     }
     const { budget } = layer.health;
-    if (bytes > Math.min(maxBytes, budget.limit + FILLING_BYTES)) return "memory";
-    return budget.hasRoom() ? undefined : "line";
+    if (bytes > Math.min(maxBytes, budget.limit(now) + FILLING_BYTES)) return "memory";
+    return budget.hasRoom(now) ? undefined : "line";
   }
 
   #start(seed: SpanTask, now: number): void {
@@ -233,6 +231,7 @@ export class SpanPipeline {
       // A whole blob is read no faster than its spans are filled instead.
       if (!layer.hasNoRanges) this.#count(task);
     }
+    if (seed.urgency === DEMAND) layer.health.budget.demanded(now);
     this.#fetches.add(fetch);
     const running = this.#run(fetch).finally(() => this.#running.delete(running));
     this.#running.set(running, layer);
@@ -249,7 +248,7 @@ export class SpanPipeline {
     const { budget } = layer.health;
     const isDemand = seed.urgency === DEMAND;
     // One request for all that there is room for: several at once would share the line, and each be late.
-    const room = Math.min(budget.limit - budget.outstanding, MAX_RANGE);
+    const room = Math.min(budget.limit(now) - budget.outstanding, MAX_RANGE);
     return gatherRun(seed, {
       maxBytes: isDemand ? MAX_RANGE : room,
       maxExtraBytes: isDemand ? MAX_EXTRA : room,
@@ -363,7 +362,7 @@ export class SpanPipeline {
     if (failures > 0) this.#answersAgain(health, failures);
     if (layer.hasNoRanges && this.#inFlight > this.#options.maxBytes) fetch.pause();
     this.#fetches.balance(now);
-    if (health.budget.hasRoomAgain) this.pumpSoon();
+    if (health.budget.hasRoomAgain(now)) this.pumpSoon();
   }
 
   #answersAgain(health: SourceHealth, failures: number): void {

@@ -61,7 +61,7 @@ interface Wanted extends AheadRange {
 
 const MiB = 1 << 20;
 const WATCH_MS = 250;
-const TRIM_MS = 5000;
+const TRIM_MS = 2000;
 /** After so many rounds in which what had come was gone again, a span is kept in memory for its reader. */
 const ROUNDS_TO_MEMORY = 3;
 

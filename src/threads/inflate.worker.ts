@@ -78,6 +78,8 @@ function handle(request: InflateRequest): void {
       return;
     case "drop":
       for (const chunk of request.chunks) chunks.delete(chunk);
+      // An idle thread collects nothing by itself, and would hold on to the memory.
+      Bun.gc(false);
       return;
     case "fill":
     case "append":
