@@ -1,7 +1,7 @@
 import { isKind, SociError } from "../errors.ts";
 import { HttpError } from "../oci/http-error.ts";
 import { retryWaitMs } from "../oci/retry.ts";
-import { BACKGROUND } from "./fetch-priority.ts";
+import { BACKGROUND, UNWANTED } from "./fetch-priority.ts";
 import type { SpanTask } from "./span-task.ts";
 
 /**
@@ -69,7 +69,7 @@ export function noteFailure(
   }
   const waitMs = hasProgressed ? 0 : (retryWaitMs(BACK_OFF, { retries }) ?? 0);
   for (const task of tasks) task.notBefore = now + waitMs;
-  return tasks.filter((task) => isGivenUp(task, failure));
+  return tasks.filter((task) => task.urgency < UNWANTED && isGivenUp(task, failure));
 }
 
 function isGivenUp({ attempts, urgency }: SpanTask, failure: FetchFailure): boolean {

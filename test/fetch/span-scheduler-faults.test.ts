@@ -190,6 +190,9 @@ describe("SpanScheduler and faults", () => {
     expect(await Promise.all(reads)).toEqual([true, true, true, true]);
     expect(performance.now() - back).toBeLessThan(5000);
     expect(errors(rig)).toEqual([]);
+    // It was not knocked at without a pause.
+    const failed = rig.records.filter(({ message }) => message === "request failed");
+    expect(failed.length).toBeLessThan(30);
     const told = rig.records.filter(({ level }) => level === "warn" || level === "info");
     expect(told.map(({ message }) => message)).toEqual([
       "source does not answer, asking again",

@@ -256,7 +256,7 @@ describe("SpanScheduler", () => {
       expect(await rig.read(0, start, start + step)).toBe(true);
     }
     expect(rig.stats().bytes.readahead).toBeGreaterThan(0);
-    expect(rig.stats().requests).toBeLessThan(6);
+    expect(rig.stats().requests).toBeLessThan(rig.stats().spans);
     expect(overlapOf(rig.ranges())).toBeLessThanOrEqual(1);
   });
 
