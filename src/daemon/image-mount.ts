@@ -57,6 +57,7 @@ export interface TakenConnection {
 interface Connection {
   readonly fd: number;
   readonly negotiated: FuseNegotiated;
+  readonly device: string;
   readonly record: AsyncDisposable;
 }
 
@@ -75,33 +76,38 @@ export class ImageMount implements AsyncDisposable {
   /** By which the scheduler knows the image's layers. */
   readonly layerNumbers: readonly number[];
   readonly #directory: string;
+  readonly #device: string;
   readonly #fd: number;
   readonly #workers: FuseWorkers;
   readonly #answerer: ReadAnswerer;
   readonly #log: Logger;
   readonly #record: AsyncDisposable;
+  readonly #unmounted: Promise<void>;
   #isUnmounted = false;
   #disposed: Promise<void> | undefined;
 
   private constructor(
     { directory, log }: ImageMountOptions,
-    opened: {
-      readonly fd: number;
-      readonly negotiated: FuseNegotiated;
+    opened: Connection & {
       readonly workers: FuseWorkers;
       readonly answerer: ReadAnswerer;
       readonly layerNumbers: readonly number[];
-      readonly record: AsyncDisposable;
     },
   ) {
     this.#record = opened.record;
     this.layerNumbers = opened.layerNumbers;
     this.negotiated = opened.negotiated;
     this.#directory = directory;
+    this.#device = opened.device;
     this.#log = log;
     this.#fd = opened.fd;
     this.#workers = opened.workers;
     this.#answerer = opened.answerer;
+    this.#unmounted = opened.workers.unmounted.then(() => {
+      this.#isUnmounted = true;
+    });
+    // Whoever does not ask how the mount ended has no use for its failure.
+    this.#unmounted.catch(() => undefined);
   }
 
   /** Mounts, and serves. @throws failed-precondition, permission-denied, unsupported … */
@@ -109,6 +115,7 @@ export class ImageMount implements AsyncDisposable {
     const { directory, name, prepared, suid = false, dev = false, allowOther } = options;
     const tables = mountTablesOf(prepared);
     await using cleanup = new AsyncDisposableStack();
+    const below = await findMount(directory);
     const fd = await mountFuse({
       directory,
       source: name,
@@ -118,13 +125,12 @@ export class ImageMount implements AsyncDisposable {
       dev,
     });
     cleanup.defer(() => void sysClose(fd));
-    cleanup.defer(() => unmountImage(directory, { force: true }));
-    const negotiated = negotiateFuse(fd, { maxRead: MAX_READ, acls: hasAcls(prepared) });
-    const mounted = await findMount(directory);
-    if (mounted === undefined) {
+    const device = (await findMount(directory))?.device;
+    if (device === undefined || device === below?.device) {
       throw new SociError("unavailable", `Cannot mount on "${directory}": it is unmounted already`);
     }
-    const { device } = mounted;
+    cleanup.defer(() => unmountImage(directory, { force: true, device }));
+    const negotiated = negotiateFuse(fd, { maxRead: MAX_READ, acls: hasAcls(prepared) });
     await setReadahead(device, READAHEAD_BYTES);
     const { treeKey, layers } = prepared;
     const record = cleanup.use(
@@ -136,7 +142,7 @@ export class ImageMount implements AsyncDisposable {
         layers: layers.map(({ descriptor }) => descriptor),
       }),
     );
-    const mount = await ImageMount.#serve(options, tables, { fd, negotiated, record });
+    const mount = await ImageMount.#serve(options, tables, { fd, negotiated, device, record });
     cleanup.move();
     return mount;
   }
@@ -149,9 +155,10 @@ export class ImageMount implements AsyncDisposable {
     options: ImageMountOptions,
     { fd, record: { negotiated, ...rest } }: TakenConnection,
   ): Promise<ImageMount> {
+    const { device } = rest;
     const record = await options.records.put({ negotiated, ...rest });
     const tables = mountTablesOf(options.prepared);
-    const mount = await ImageMount.#serve(options, tables, { fd, negotiated, record });
+    const mount = await ImageMount.#serve(options, tables, { fd, negotiated, device, record });
     notifyResend(fd);
     return mount;
   }
@@ -159,9 +166,10 @@ export class ImageMount implements AsyncDisposable {
   static async #serve(
     options: ImageMountOptions,
     { tables, rootChain, numbers }: MountTables,
-    { fd, negotiated, record }: Connection,
+    connection: Connection,
   ): Promise<ImageMount> {
     const { prepared, scheduler, source, ports, log } = options;
+    const { fd, negotiated } = connection;
     const layers = new Map<number, AnsweredLayer>();
     for (const { descriptor, layer } of prepared.layers) {
       const table = numbers.get(descriptor.digest);
@@ -181,7 +189,8 @@ export class ImageMount implements AsyncDisposable {
         want: (start, end, options) => scheduler.want(table, start, end, options),
       });
     }
-    const answerer = new ReadAnswerer({ layers, maxRead: negotiated.maxRead, log });
+    await using cleanup = new AsyncDisposableStack();
+    const answerer = cleanup.use(new ReadAnswerer({ layers, maxRead: negotiated.maxRead, log }));
     const cachedOf = new Map(
       prepared.layers.map(({ descriptor, layer }) => [numbers.get(descriptor.digest), layer]),
     );
@@ -195,32 +204,25 @@ export class ImageMount implements AsyncDisposable {
       onInterrupt: (unique) => answerer.interrupt(unique),
       onDamage: (layer, { span }) => cachedOf.get(layer)?.damage(span),
     });
-    return new ImageMount(options, {
-      fd,
-      negotiated,
-      workers,
-      answerer,
-      layerNumbers: [...layers.keys()],
-      record,
-    });
+    cleanup.move();
+    const layerNumbers = [...layers.keys()];
+    return new ImageMount(options, { ...connection, workers, answerer, layerNumbers });
   }
 
   /** Resolves when it has been unmounted, by whomever; rejects when it cannot be served any more. */
   get unmounted(): Promise<void> {
-    return this.#workers.unmounted.then(() => {
-      this.#isUnmounted = true;
-    });
+    return this.#unmounted;
   }
 
   /** Unmounts; one that is in use is detached, and whoever uses it gets errors. */
   async unmount(): Promise<void> {
     if (this.#isUnmounted) return;
     try {
-      await unmountImage(this.#directory);
+      await unmountImage(this.#directory, { device: this.#device });
     } catch (error) {
       if (!(error instanceof SociError) || error.kind === "not-found") return;
       this.#log.warn("mount is in use and is detached", { directory: this.#directory });
-      await unmountImage(this.#directory, { force: true });
+      await unmountImage(this.#directory, { force: true, device: this.#device });
     }
   }
 
@@ -231,12 +233,16 @@ export class ImageMount implements AsyncDisposable {
   }
 
   async #dispose(): Promise<void> {
+    // Also when it cannot be unmounted; from the last to the first. The descriptor's number may be
+    // another file's next, and a late reply would go there: so it is closed when all are given.
+    await using ending = new AsyncDisposableStack();
+    ending.defer(() => void sysClose(this.#fd));
+    ending.use(this.#record);
+    ending.use(this.#answerer);
+    ending.use(this.#workers);
     // A read that waits would keep the mount in use.
     this.#answerer.interruptAll();
     await this.unmount();
-    await this.#workers[Symbol.asyncDispose]();
-    await this.#record[Symbol.asyncDispose]();
-    sysClose(this.#fd);
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { SociError } from "../errors.ts";
 import { DurableFile, unlinkIfThere } from "../oci/durable-file.ts";
@@ -17,7 +17,10 @@ export class MountRecords {
     this.#directory = join(root, "mounts");
   }
 
-  /** Writes a record; disposing removes it. */
+  /**
+   * Writes a record; disposing removes it. Once a mount is gone the kernel gives its device to the next
+   * one: the record of that one stays.
+   */
   async put(record: MountRecord): Promise<AsyncDisposable> {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
     const path = this.#pathOf(record.device);
@@ -27,7 +30,12 @@ export class MountRecords {
     });
     await file.write(encodeMountRecord(record));
     await file.commit(path);
-    return { [Symbol.asyncDispose]: async () => void (await unlinkIfThere(path)) };
+    const { ino } = await stat(path, { bigint: true });
+    return {
+      [Symbol.asyncDispose]: async () => {
+        if ((await inodeOf(path)) === ino) await unlinkIfThere(path);
+      },
+    };
   }
 
   /** The record of the mount with this device. @throws not-found, data-loss, unsupported */
@@ -43,10 +51,12 @@ export class MountRecords {
 
   /** Removes records of mounts that are no more. */
   async sweep(): Promise<void> {
+    // Before the mounts: those of which a record is here by now are then among them.
+    const names = await this.#list();
     const devices = new Set(
       (await listMounts()).filter(({ type }) => type === MOUNT_TYPE).map(({ device }) => device),
     );
-    for (const name of await this.#list()) {
+    for (const name of names) {
       const [, major, minor] = NAME.exec(name) ?? [];
       if (major === undefined || devices.has(`${major}:${minor}`)) continue;
       await unlinkIfThere(join(this.#directory, name));
@@ -64,5 +74,14 @@ export class MountRecords {
 
   #pathOf(device: string): string {
     return join(this.#directory, `${device.replace(":", "-")}.json`);
+  }
+}
+
+async function inodeOf(path: string): Promise<bigint | undefined> {
+  try {
+    return (await stat(path, { bigint: true })).ino;
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return undefined;
+    throw error;
   }
 }

@@ -7,6 +7,8 @@ import { unmountFuse } from "../sys/unmount-fuse.ts";
 export interface UnmountImageOptions extends WaitOptions {
   /** Also when it is in use. */
   readonly force?: boolean;
+  /** Of the only mount that is meant, as `0:52`: one that has been mounted over it is left alone. */
+  readonly device?: string;
 }
 
 export const MOUNT_TYPE = "fuse.sociable";
@@ -21,14 +23,10 @@ const RETRY_MS = 20;
  */
 export async function unmountImage(
   directory: string,
-  { force = false, signal }: UnmountImageOptions = {},
+  { force = false, device, signal }: UnmountImageOptions = {},
 ): Promise<void> {
-  const mount = await findMount(directory);
-  if (mount?.type !== MOUNT_TYPE) {
-    const found = mount === undefined ? "nothing is mounted there" : `it is of type ${mount.type}`;
-    throw new SociError("not-found", `Cannot unmount "${directory}": ${found}, want ${MOUNT_TYPE}`);
-  }
   for (let retry = 0; ; retry++) {
+    await checkMount(directory, device);
     try {
       await unmountFuse(directory, { force });
       return;
@@ -42,5 +40,19 @@ export async function unmountImage(
       }
     }
     await delay(RETRY_MS, { signal });
+  }
+}
+
+async function checkMount(directory: string, device: string | undefined): Promise<void> {
+  const mount = await findMount(directory);
+  if (mount?.type !== MOUNT_TYPE) {
+    const found = mount === undefined ? "nothing is mounted there" : `it is of type ${mount.type}`;
+    throw new SociError("not-found", `Cannot unmount "${directory}": ${found}, want ${MOUNT_TYPE}`);
+  }
+  if (device !== undefined && mount.device !== device) {
+    throw new SociError(
+      "not-found",
+      `Cannot unmount "${directory}": the mount there is ${mount.device}, want ${device}`,
+    );
   }
 }

@@ -41,13 +41,14 @@ const ROUNDS_TO_MEMORY = 3;
  * the reply on the descriptor that the request came from. A failure is EIO; whoever knows its reason
  * has logged it.
  */
-export class ReadAnswerer {
+export class ReadAnswerer implements AsyncDisposable {
   readonly #layers: ReadonlyMap<number, AnsweredLayer>;
   readonly #target: FileTarget;
   readonly #log: Logger;
-  readonly #pending = new Map<bigint, AbortController>();
+  readonly #pending = new Map<bigint, PendingAnswer>();
   readonly #early = new Set<bigint>();
   readonly #failed = new FailedReads();
+  #isEnding = false;
 
   constructor({ layers, maxRead, log }: ReadAnswererOptions) {
     this.#layers = layers;
@@ -68,7 +69,7 @@ export class ReadAnswerer {
   /** Never rejects. */
   async answer(miss: ReadMiss): Promise<void> {
     const { fd, unique } = miss;
-    if (this.#early.delete(unique)) {
+    if (this.#early.delete(unique) || this.#isEnding) {
       replyError(fd, unique, EINTR);
       return;
     }
@@ -77,7 +78,8 @@ export class ReadAnswerer {
       return;
     }
     const controller = new AbortController();
-    this.#pending.set(unique, controller);
+    const given = Promise.withResolvers<void>();
+    this.#pending.set(unique, { controller, given: given.promise });
     try {
       await this.#answer(miss, controller.signal);
     } catch (error) {
@@ -86,6 +88,7 @@ export class ReadAnswerer {
       replyError(fd, unique, controller.signal.aborted ? EINTR : EIO);
     } finally {
       this.#pending.delete(unique);
+      given.resolve();
     }
   }
 
@@ -93,7 +96,7 @@ export class ReadAnswerer {
   interrupt(unique: bigint): void {
     const pending = this.#pending.get(unique);
     if (pending !== undefined) {
-      pending.abort(new DOMException("the reader was interrupted", "AbortError"));
+      pending.controller.abort(new DOMException("the reader was interrupted", "AbortError"));
       return;
     }
     // Either it has been answered, or another thread's message about it is still on its way.
@@ -104,11 +107,18 @@ export class ReadAnswerer {
     }
   }
 
-  /** Fails all that wait: the mount ends. */
+  /** Fails all that wait, and whatever still comes: the mount ends. */
   interruptAll(): void {
-    for (const controller of this.#pending.values()) {
+    this.#isEnding = true;
+    for (const { controller } of this.#pending.values()) {
       controller.abort(new DOMException("the mount ends", "AbortError"));
     }
+  }
+
+  /** The same, and resolves when every reply is written: descriptors may be closed then, and not before. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.interruptAll();
+    await Promise.all(Array.from(this.#pending.values(), ({ given }) => given));
   }
 
   async #answer(miss: ReadMiss, signal: AbortSignal): Promise<void> {
@@ -138,6 +148,12 @@ export class ReadAnswerer {
     if (error instanceof BytesNotHad) this.#log.debug("read failed", { entry, offset, size });
     else this.#log.error("read failed", { entry, offset, size, error });
   }
+}
+
+interface PendingAnswer {
+  readonly controller: AbortController;
+  /** Resolves when it is given. */
+  readonly given: Promise<void>;
 }
 
 /** What kept the bytes away, which is in the log already. */

@@ -167,6 +167,21 @@ describeMounts([], "sociable mount and its cache", () => {
     }
   });
 
+  test("a mount under another ends by a signal, and leaves that one alone", async () => {
+    await using stage = await openStage();
+    await using under = await stage.mount();
+    await using over = await stage.mount();
+    under.kill("SIGTERM");
+    expect(await under.exited).toBe(143);
+    await using reader = stage.compare(over);
+    expect(await reader.result).toMatchObject(ALL_RIGHT);
+    // What is left of the one below has no process: it is taken away as any other.
+    for (const mount of [over, under]) {
+      expect(await unmount(stage, [mount.directory])).toMatchObject({ code: 0 });
+    }
+    expect(await isMounted(over.directory)).toBe(false);
+  });
+
   test("two mounts on one root fetch each byte once", async () => {
     await using stage = await openStage();
     await using one = await stage.mount();

@@ -1,0 +1,73 @@
+import { describe, expect, test } from "bun:test";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { MountRecord } from "../../src/daemon/mount-record.ts";
+import { MountRecords } from "../../src/daemon/mount-records.ts";
+import { digestOf } from "../../src/oci/digest.ts";
+import { tempDir } from "../support/temp-dir.ts";
+
+/** No mount has it: minor numbers have 20 bits. */
+const DEVICE = "0:9999999";
+
+function recordAt(directory: string): MountRecord {
+  return {
+    directory,
+    device: DEVICE,
+    treeKey: "a".repeat(64),
+    layers: [{ mediaType: "application/x", digest: digestOf(Buffer.from("layer")), size: 2 ** 40 }],
+    negotiated: {
+      minor: 45,
+      kernelMinor: 45,
+      flags: 0xffff_ffff,
+      flags2: 128,
+      maxReadahead: 1 << 20,
+      maxRead: 1 << 20,
+      maxBackground: 512,
+    },
+  };
+}
+
+describe("MountRecords", () => {
+  test("reads what was put, until it is disposed of", async () => {
+    await using temp = await tempDir();
+    const records = new MountRecords(temp.path);
+    {
+      await using _record = await records.put(recordAt("/mnt/a"));
+      expect(await records.read(DEVICE)).toEqual(recordAt("/mnt/a"));
+    }
+    await expect(records.read(DEVICE)).rejects.toMatchObject({ kind: "not-found" });
+  });
+
+  test("keeps the record of the mount that has got the device of one that is gone", async () => {
+    await using temp = await tempDir();
+    const records = new MountRecords(temp.path);
+    const gone = await records.put(recordAt("/mnt/gone"));
+    await using _next = await records.put(recordAt("/mnt/next"));
+    await gone[Symbol.asyncDispose]();
+    expect(await records.read(DEVICE)).toMatchObject({ directory: "/mnt/next" });
+  });
+
+  test("sweep() removes records of mounts that are no more, and nothing else", async () => {
+    await using temp = await tempDir();
+    const records = new MountRecords(temp.path);
+    await records.sweep();
+    await records.put(recordAt("/mnt/gone"));
+    await Bun.write(join(temp.path, "mounts", "other.json"), "{}");
+    await records.sweep();
+    expect((await readdir(join(temp.path, "mounts"))).toSorted()).toEqual(["ingest", "other.json"]);
+  });
+
+  test("read() refuses a damaged record", async () => {
+    await using temp = await tempDir();
+    const records = new MountRecords(temp.path);
+    await records.put(recordAt("/mnt/a"));
+    const path = join(temp.path, "mounts", `${DEVICE.replace(":", "-")}.json`);
+    const text = await Bun.file(path).text();
+    for (let length = 0; length < text.length - 2; length += 7) {
+      await Bun.write(path, text.slice(0, length));
+      await expect(records.read(DEVICE)).rejects.toMatchObject({ kind: "data-loss" });
+    }
+    await Bun.write(path, text.replace('"version":1', '"version":2'));
+    await expect(records.read(DEVICE)).rejects.toMatchObject({ kind: "unsupported" });
+  });
+});
