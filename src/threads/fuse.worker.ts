@@ -19,6 +19,8 @@ declare const self: {
 
 let channel: FuseChannel | undefined;
 let isStopped = false;
+/** Closed at the end: descriptors are the process's, and outlive a thread that is terminated. */
+const opened = new DisposableStack();
 
 function open(start: FuseWorkerStart): FuseChannel {
   const { fd, wakeFd, helpFd, rests, negotiated, tables, rootChain } = start;
@@ -30,7 +32,7 @@ function open(start: FuseWorkerStart): FuseChannel {
       const chain = ChainTable.open(mapTable(table.path));
       chains.set(table.table, { table: chain, layers: table.layers });
     } else {
-      const reader = new LayerReader(LayerFiles.open(table.files));
+      const reader = new LayerReader(opened.use(LayerFiles.open(table.files)));
       readers.set(table.table, reader);
       layers.set(table.table, { table: LayerTable.open(mapTable(table.inodes)), reader });
     }
@@ -63,6 +65,7 @@ function end(last: FuseWorkerAnswer): void {
   isStopped = true;
   channel?.[Symbol.dispose]();
   channel = undefined;
+  opened.dispose();
   self.postMessage(last);
 }
 
