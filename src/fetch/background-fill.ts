@@ -69,7 +69,7 @@ export class BackgroundFill {
     for (; this.#cursor < geometry.spanCount; this.#cursor++) {
       if (bytes >= PORTION_BYTES && !this.layer.hasNoRanges) break;
       const span = this.#cursor;
-      if (cached.isPresent(span)) continue;
+      if (cached.isPresent(span) || this.#isTooLarge(span)) continue;
       const isNew = !tasks.has(span);
       const task = this.#pipeline.taskOf(this.layer, span);
       task.standing = Math.min(task.standing, BACKGROUND);
@@ -91,6 +91,16 @@ export class BackgroundFill {
 
   stop(): void {
     this.#finish(() => this.#outcome.resolve("stopped"));
+  }
+
+  #isTooLarge(span: number): boolean {
+    try {
+      this.layer.checkSize(span);
+      return false;
+    } catch (cause) {
+      this.#error ??= { cause };
+      return true;
+    }
   }
 
   /** What has been requested still comes. */

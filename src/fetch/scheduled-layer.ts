@@ -1,6 +1,7 @@
 import type { CachedLayer } from "../cache/cached-layer.ts";
 import type { LayerGeometry } from "../cache/layer-geometry.ts";
 import { LayerReader } from "../cache/layer-reader.ts";
+import { SociError } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { SequentialStreams } from "./sequential-streams.ts";
 import type { SourceHealth } from "./source-health.ts";
@@ -8,6 +9,9 @@ import type { SpanTask } from "./span-task.ts";
 
 /** The furthest that reading ahead goes, in compressed bytes. */
 const MAX_AHEAD_BYTES = 32 << 20;
+
+/** More compressed bytes than this are not held at once. */
+const MAX_SPAN_BYTES = 2 ** 30;
 
 export interface LayerToSchedule {
   /** A name for it in all calls. */
@@ -59,6 +63,16 @@ export class ScheduledLayer {
 
   compressedLength(span: number): number {
     return this.geometry.compressedEnd(span) - this.geometry.compressedStart(span);
+  }
+
+  /** A hostile zTOC may have one span of a layer of a terabyte. @throws unsupported */
+  checkSize(span: number): void {
+    const size = this.compressedLength(span);
+    if (size <= MAX_SPAN_BYTES) return;
+    throw new SociError(
+      "unsupported",
+      `Cannot read span ${span} of layer ${this.descriptor.digest}: it has ${size} bytes, want at most ${MAX_SPAN_BYTES}`,
+    );
   }
 
   /** A task is over. */

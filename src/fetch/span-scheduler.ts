@@ -248,8 +248,10 @@ export class SpanScheduler implements AsyncDisposable {
 
   #attach(layer: ScheduledLayer, wait: SpanWait, { start, end, isForMemory }: Wanted): void {
     const { geometry } = layer;
+    const first = geometry.spanOf(start);
     const last = geometry.spanOf(end - 1);
-    for (let span = geometry.spanOf(start); span <= last; span++) {
+    for (let span = first; span <= last; span++) layer.checkSize(span);
+    for (let span = first; span <= last; span++) {
       if (layer.cached.isPresent(span) || this.#memory.has(layer.id, span)) continue;
       const needed = Math.min(end, geometry.uncompressedEnd(span));
       const task = this.#pipeline.taskOf(layer, span);
@@ -304,7 +306,7 @@ export class SpanScheduler implements AsyncDisposable {
     }
     if (wasAhead && layer.cached.isPresent(span)) this.#ahead.add(layer, span);
     this.#fills.get(layer)?.ended(error);
-    this.#trimTimer ??= setTimeout(() => this.#trim(), TRIM_MS);
+    this.#trimTimer ??= setTimeout(() => this.#trim(), TRIM_MS).unref();
   }
 
   #readAhead(layer: ScheduledLayer, range: AheadRange | undefined): void {
@@ -368,7 +370,8 @@ export class SpanScheduler implements AsyncDisposable {
     const ids = this.#pipeline.chunks.trim();
     if (ids.length > 0) this.#options.filler.dropChunks(ids);
     const isHeld = this.#pipeline.chunks.heldBytes > 0;
-    if (isHeld && !this.#isDisposed) this.#trimTimer = setTimeout(() => this.#trim(), TRIM_MS);
+    if (!isHeld || this.#isDisposed) return;
+    this.#trimTimer = setTimeout(() => this.#trim(), TRIM_MS).unref();
   }
 
   #layer(id: number): ScheduledLayer {

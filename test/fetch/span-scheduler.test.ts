@@ -118,6 +118,18 @@ describe("SpanScheduler", () => {
     expect(rig.ranges()).toHaveLength(0);
   });
 
+  test("refuses a span that no memory can hold, in a fill too", async () => {
+    const ztoc = { ...one.ztoc, compressedArchiveSize: 1e12 };
+    await using rig = await openRig({ layers: [{ layer: one.layer, ztoc }] });
+    const { start } = inside(rig, one.ztoc.maxSpanId);
+    const { scheduler } = rig;
+    await expect(scheduler.want(0, start, start + 10)).rejects.toMatchObject({
+      kind: "unsupported",
+    });
+    await expect(scheduler.fill(0).done).rejects.toMatchObject({ kind: "unsupported" });
+    expect(rig.stats().spans).toBe(one.ztoc.maxSpanId);
+  });
+
   test("fetches a span again that was damaged in the cache", async () => {
     await using rig = await openRig({ layers: [one] });
     const { start, end } = inside(rig, 5);
