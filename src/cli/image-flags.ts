@@ -6,7 +6,7 @@ import type { ImageSource } from "../oci/image-source.ts";
 import { openImageSource } from "../oci/open-image-source.ts";
 import { parsePlatform } from "../oci/platform.ts";
 import { parseSourceName } from "../oci/source-name.ts";
-import { type LocalStore, openLocalStore } from "../soci/local-store.ts";
+import { LOCAL_STORE_DATABASE, type LocalStore, openLocalStore } from "../soci/local-store.ts";
 import type { FlagSpecs } from "./flag-spec.ts";
 import { registryOptions, type RegistryOptionsContext } from "./registry-options.ts";
 
@@ -76,7 +76,7 @@ export async function openStoreIfThere(
   root: string,
   signal: AbortSignal,
 ): Promise<LocalStore | undefined> {
-  const exists = await stat(join(root, "artifacts.sqlite")).then(
+  const exists = await stat(join(root, LOCAL_STORE_DATABASE)).then(
     () => true,
     () => false,
   );

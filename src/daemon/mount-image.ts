@@ -14,7 +14,7 @@ import type { ImageSource } from "../oci/image-source.ts";
 import { findMount } from "../sys/mountinfo.ts";
 import { SociError } from "../errors.ts";
 import type { ExplicitIndex } from "../soci/discover.ts";
-import { openLocalStore } from "../soci/local-store.ts";
+import { StoreOnDemand } from "../soci/store-on-demand.ts";
 import { InflatePool } from "../threads/inflate-pool.ts";
 import { IngestWorkers } from "../threads/ingest-workers.ts";
 import { TablesWorker } from "../threads/tables-worker.ts";
@@ -63,13 +63,8 @@ export async function mountImage(options: MountImageOptions): Promise<MountedIma
   const { root, source, directory, name, threads, log, signal, connectionFd } = options;
   await using resources = new AsyncDisposableStack();
   const cores = availableParallelism();
-  // Threads load their code while the network is waited for.
-  const ports = Array.from({ length: FUSE_THREADS }, () => threads.spawnFuse());
-  resources.defer(() => {
-    for (const port of ports) port.terminate();
-  });
-  const inflate = resources.use(new InflatePool({ spawn: threads.spawnInflate, count: cores }));
-  inflate.warm();
+  // The first request is on its way before anything else takes time; prepare() gets its answer.
+  if (connectionFd === undefined) source.root({ signal }).catch(() => undefined);
   const cache = resources.use(await LayerCache.open({ root, capBytes: options.capBytes, log }));
   const ingesters = resources.use(
     new IngestWorkers({ spawn: threads.spawnIngest, count: cores, cacheRoot: cache.root }),
@@ -77,11 +72,16 @@ export async function mountImage(options: MountImageOptions): Promise<MountedIma
   const records = new MountRecords(root);
   await records.sweep();
   const record = connectionFd === undefined ? undefined : await recordOf(directory, records);
-  const prepared = resources.use(
-    record === undefined
-      ? await prepare(cache, ingesters, options)
-      : await reopenImage({ cache, ...record }),
-  );
+  const preparing =
+    record === undefined ? prepare(cache, ingesters, options) : reopenImage({ cache, ...record });
+  // Threads load their code while the network is waited for.
+  const ports = Array.from({ length: FUSE_THREADS }, () => threads.spawnFuse());
+  resources.defer(() => {
+    for (const port of ports) port.terminate();
+  });
+  const inflate = resources.use(new InflatePool({ spawn: threads.spawnInflate, count: cores }));
+  const prepared = resources.use(await preparing);
+  inflate.warm();
   // Gone before the layers and their descriptors, so made behind them.
   const scheduler = resources.use(
     new SpanScheduler({ filler: inflate, cache, deadlineMs: options.readTimeoutMs, log }),
@@ -138,7 +138,7 @@ async function prepare(
   { ingest }: IngestWorkers,
   { source, root, platform, index, threads, log, onStreamed, signal }: MountImageOptions,
 ): Promise<PreparedImage> {
-  await using store = await openLocalStore({ root, signal });
+  await using store = await StoreOnDemand.open({ root, signal });
   const progress: StreamedProgress[] = [];
   try {
     return await prepareImage({

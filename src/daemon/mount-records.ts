@@ -1,13 +1,13 @@
-import { mkdir, readdir, readFile, stat } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { SociError } from "../errors.ts";
-import { DurableFile, unlinkIfThere } from "../oci/durable-file.ts";
+import { unlinkIfThere } from "../oci/durable-file.ts";
 import { isErrno } from "../oci/fs-errors.ts";
 import { listMounts } from "../sys/mountinfo.ts";
 import { decodeMountRecord, encodeMountRecord, type MountRecord } from "./mount-record.ts";
 import { MOUNT_TYPE } from "./unmount-image.ts";
 
-const NAME = /^(\d+)-(\d+)\.json$/;
+const NAME = /^(\d+)-(\d+)\.json(?:\.\d+)?$/;
 
 /** The records of the mounts that are served from one state root: a file each, named by the device. */
 export class MountRecords {
@@ -18,18 +18,15 @@ export class MountRecords {
   }
 
   /**
-   * Writes a record; disposing removes it. Once a mount is gone the kernel gives its device to the next
-   * one: the record of that one stays.
+   * Writes a record, whole or not at all; disposing removes it. It is not synced: a mount ends with the
+   * boot. Once a mount is gone the kernel gives its device to the next one: the record of that one stays.
    */
   async put(record: MountRecord): Promise<AsyncDisposable> {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
     const path = this.#pathOf(record.device);
-    await using file = await DurableFile.create({
-      ingest: join(this.#directory, "ingest"),
-      mode: 0o600,
-    });
-    await file.write(encodeMountRecord(record));
-    await file.commit(path);
+    const unfinished = `${path}.${process.pid}`;
+    await writeFile(unfinished, encodeMountRecord(record), { mode: 0o600 });
+    await rename(unfinished, path);
     const { ino } = await stat(path, { bigint: true });
     return {
       [Symbol.asyncDispose]: async () => {

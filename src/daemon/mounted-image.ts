@@ -1,6 +1,7 @@
 import { abortable } from "../async/abortable.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
-import type { ImageFill } from "./image-fill.ts";
+import { SociError } from "../errors.ts";
+import type { FillWaitOptions, ImageFill } from "./image-fill.ts";
 import type { ImageMount } from "./image-mount.ts";
 
 export interface MountedImageOptions {
@@ -26,6 +27,26 @@ export class MountedImage implements AsyncDisposable {
   /** Resolves when somebody has unmounted it. Throws the signal's reason, or why it cannot be served. */
   async ended({ signal }: WaitOptions = {}): Promise<void> {
     await abortable(this.mount.unmounted, signal);
+  }
+
+  /**
+   * Fetches all of the image. @throws failed-precondition when somebody unmounts it before, or there is
+   * no room; and what the source throws
+   */
+  async filled({ signal, ...options }: FillWaitOptions = {}): Promise<void> {
+    const over = new AbortController();
+    const either = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]);
+    const unmounted = this.mount.unmounted.then(() => {
+      throw new SociError(
+        "failed-precondition",
+        "Cannot fetch all of the image: it was unmounted before all was here",
+      );
+    });
+    try {
+      await Promise.race([this.fill.wait({ ...options, signal: either }), unmounted]);
+    } finally {
+      over.abort();
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

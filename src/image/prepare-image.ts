@@ -13,7 +13,7 @@ import { isIndexType } from "../oci/media-types.ts";
 import { hostPlatform } from "../oci/platform.ts";
 import { type ResolvedImage, resolveImage } from "../oci/resolve-image.ts";
 import { SOCI_INDEX_V1 } from "../soci/annotations.ts";
-import type { ExplicitIndex } from "../soci/discover.ts";
+import type { ExplicitIndex, LocalIndexes } from "../soci/discover.ts";
 import type { LocalStore } from "../soci/local-store.ts";
 import { ChainTable } from "../tree/chain-table.ts";
 import { ByteBudget } from "./byte-budget.ts";
@@ -22,12 +22,15 @@ import { HeldLayers } from "./held-layers.ts";
 import { chainKeyOf, distinctLayers, readDiffIds } from "./image-layers.ts";
 import { ingestLayer } from "./ingest-layer.ts";
 import type { LayerIngester } from "./layer-ingester.ts";
-import { isUseless, logNotLazy, readZtoc } from "./open-layer.ts";
+import { isUseless, type LocalZtocs, logNotLazy, readZtoc } from "./open-layer.ts";
 import { ManifestMemory } from "./manifest-memory.ts";
 import type { PreparedImage } from "./prepared-image.ts";
 import { PreparingSource } from "./preparing-source.ts";
 import type { TableBuilder } from "./table-builder.ts";
 import { ZtocFinder } from "./ztoc-finder.ts";
+
+/** What preparing asks of a local store. */
+export type PreparingStore = LocalIndexes & LocalZtocs & Pick<LocalStore, "findZtoc" | "putZtoc">;
 
 export interface PrepareImageOptions extends WaitOptions {
   readonly source: ImageSource;
@@ -37,7 +40,7 @@ export interface PrepareImageOptions extends WaitOptions {
   /** The SOCI index to use, whatever else there is. */
   readonly index?: ExplicitIndex | undefined;
   /** Where indexes and zTOCs may be, and where zTOCs that are made on the way are kept. */
-  readonly store?: LocalStore | undefined;
+  readonly store?: PreparingStore | undefined;
   /** Called at once, so that a thread can get ready while the network is waited for; disposed of at the end. */
   readonly startTables: () => TableBuilder;
   /** Takes layers that have no zTOC, as many at once as it likes. */

@@ -20,6 +20,9 @@ import {
   sociIndexDescriptor,
 } from "./soci-index.ts";
 
+/** Below the root; made last: where it is, there is a store. */
+export const LOCAL_STORE_DATABASE = "artifacts.sqlite";
+
 export interface LocalStoreOptions extends WaitOptions {
   /** Directory of all state, made (mode 0700) when it is not there. */
   readonly root: string;
@@ -86,7 +89,7 @@ export class LocalStore implements AsyncDisposable {
     await using resources = new AsyncDisposableStack();
     const content = resources.use(await LayoutWriter.open(join(root, "content")));
     signal?.throwIfAborted();
-    const artifacts = resources.use(ArtifactDatabase.open(join(root, "artifacts.sqlite")));
+    const artifacts = resources.use(ArtifactDatabase.open(join(root, LOCAL_STORE_DATABASE)));
     return new LocalStore(content, artifacts, resources.move());
   }
 
