@@ -54,7 +54,8 @@ describe("MountRecords", () => {
     await records.put(recordAt("/mnt/gone"));
     await Bun.write(join(temp.path, "mounts", "other.json"), "{}");
     await records.sweep();
-    expect((await readdir(join(temp.path, "mounts"))).toSorted()).toEqual(["ingest", "other.json"]);
+    const names = await readdir(join(temp.path, "mounts"));
+    expect(names.filter((name) => name.endsWith(".json"))).toEqual(["other.json"]);
   });
 
   test("read() refuses a damaged record", async () => {

@@ -220,6 +220,16 @@ describeMounts([], "sociable mount and its cache", () => {
     expect(await reader.result).toMatchObject(ALL_RIGHT);
   });
 
+  test("--wait ends when it is unmounted before", async () => {
+    await using stage = await openStage();
+    const request = new RegExp(stage.image.layers.map(({ descriptor: d }) => d.digest).join("|"));
+    stage.proxy.order(100, { kind: "stall", request });
+    await using mount = await stage.mount({ flags: ["--wait"] });
+    expect(await unmount(stage, [mount.directory])).toMatchObject({ code: 0 });
+    expect(await mount.exited).toBe(1);
+    expect(mount.stderr).toContain("unmounted before");
+  });
+
   test("--fill brings everything by and by", async () => {
     await using stage = await openStage();
     await using mount = await stage.mount({ flags: ["--fill"] });

@@ -148,7 +148,7 @@ async function serve(context: MountContext, directory: string): Promise<void> {
   if (flags.wait) {
     const item = progress.item(`${args.image} (all of it)`);
     let local = 0;
-    await mounted.fill.wait({
+    await mounted.filled({
       onProgress: (bytes, totalBytes) => {
         item.setTotal(totalBytes);
         item.add(bytes - local);
