@@ -13,7 +13,7 @@ import type { LayerTable } from "../tree/layer-table.ts";
 import { newNodeAttributes, S_IFMT, S_IFREG } from "../tree/node-attributes.ts";
 import { indexOf, nodeIdOf, ROOT_ID, tableOf } from "./node-id.ts";
 import { FileReads, type TarReader } from "./read-file.ts";
-import { nextData, nextHole } from "./sparse-seek.ts";
+import { seekFile } from "./sparse-seek.ts";
 
 /** The merged directories of one image. */
 export interface MountedChain {
@@ -185,12 +185,10 @@ export class LazyFileSystem implements RawFileSystem {
   lseek(node: number, offset: number, whence: number): number {
     const layer = this.#layers.get(tableOf(node));
     if (layer === undefined || (whence !== SEEK_DATA && whence !== SEEK_HOLE)) return -EINVAL;
-    const size = layer.table.sizeOf(indexOf(node));
-    if (offset < 0 || offset >= size) return -ENXIO;
-    const extents = layer.table.extentsOf(indexOf(node));
-    if (extents === undefined) return whence === SEEK_DATA ? offset : size;
-    if (whence === SEEK_HOLE) return nextHole(extents, { offset, size });
-    return nextData(extents, offset) ?? -ENXIO;
+    const entry = indexOf(node);
+    if (offset < 0 || offset >= layer.table.sizeOf(entry)) return -ENXIO;
+    const target = whence === SEEK_DATA ? "data" : "hole";
+    return seekFile(layer.table, entry, { offset, target }) ?? -ENXIO;
   }
 
   /** As a full file system: nothing can be written. */

@@ -60,40 +60,51 @@ export class FileReads {
     return this.#readSparse(range, size, { reader, target });
   }
 
-  /** Where in the tar the bytes lie that a read needs. */
+  /** Where in the tar the bytes lie that a read needs: neighbours as one, of a sparse file mostly all. */
   rangesOf(range: FileRange): TarRange[] {
     const { entry, offset } = range;
     const size = this.sizeOf(range);
-    const ranges: TarRange[] = [];
+    const ranges: { start: number; end: number }[] = [];
     const run = this.#run;
     for (let done = 0; done < size; done += run.length) {
       this.#table.run(entry, offset + done, run);
-      const length = Math.min(run.length, size - done);
-      if (!run.isHole) ranges.push({ start: run.tarStart, end: run.tarStart + length });
+      if (run.isHole) continue;
+      const end = run.tarStart + Math.min(run.length, size - done);
+      const last = ranges.at(-1);
+      if (last?.end === run.tarStart) last.end = end;
+      else ranges.push({ start: run.tarStart, end });
     }
     return ranges;
   }
 
+  /** Data between holes lies together in the tar: it is had at once, and not a block for each run. */
   #readSparse(
-    { entry, offset }: FileRange,
+    range: FileRange,
     size: number,
     { reader, target }: { readonly reader: TarReader; readonly target: FileTarget },
   ): number {
     const { bytes, slack } = target;
+    const { entry, offset } = range;
     const run = this.#run;
     this.#scratch ??= new Uint8Array(bytes.length);
-    for (let done = 0; done < size; done += run.length) {
-      this.#table.run(entry, offset + done, run);
-      const length = Math.min(run.length, size - done);
-      if (run.isHole) {
-        bytes.fill(0, slack + done, slack + done + length);
-      } else {
-        const { tarStart } = run;
-        const got = reader.read(tarStart, tarStart + length, this.#scratch, slack);
-        if (got < 0) return got;
-        bytes.set(this.#scratch.subarray(slack, slack + length), slack + done);
+    const scratch = this.#scratch;
+    let done = 0;
+    for (const { start, end } of this.rangesOf(range)) {
+      const got = reader.read(start, end, scratch, slack);
+      if (got < 0) return got;
+      for (let at = start; at < end && done < size; done += run.length) {
+        this.#table.run(entry, offset + done, run);
+        const length = Math.min(run.length, size - done);
+        const place = slack + done;
+        if (run.isHole) {
+          bytes.fill(0, place, place + length);
+        } else {
+          bytes.set(scratch.subarray(slack + at - start, slack + at - start + length), place);
+          at += length;
+        }
       }
     }
+    bytes.fill(0, slack + Math.min(done, size), slack + size);
     return size;
   }
 }

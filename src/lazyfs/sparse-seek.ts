@@ -1,20 +1,22 @@
-import type { Extent } from "../tree/extent.ts";
+import type { FileRun, LayerTable } from "../tree/layer-table.ts";
 
-/** Where the next data begins at or after `offset`; undefined when only a hole is left. Extents are in order. */
-export function nextData(extents: readonly Extent[], offset: number): number | undefined {
-  const next = extents.find((extent) => offset < extent.offset + extent.length);
-  return next === undefined ? undefined : Math.max(offset, next.offset);
-}
+export type SeekTarget = "data" | "hole";
 
-/** Where the next hole begins at or after `offset`: the end of the file counts as one. */
-export function nextHole(
-  extents: readonly Extent[],
-  { offset, size }: { readonly offset: number; readonly size: number },
-): number {
-  let at = offset;
-  for (const extent of extents) {
-    if (at < extent.offset) return at;
-    at = Math.max(at, extent.offset + extent.length);
+const run: FileRun = { tarStart: 0, length: 0, isHole: false };
+
+/**
+ * Where the next data or hole of a regular file begins, at `offset` (below its size) or behind it; the
+ * end of the file counts as a hole. undefined: there is no data any more.
+ */
+export function seekFile(
+  table: LayerTable,
+  entry: number,
+  { offset, target }: { readonly offset: number; readonly target: SeekTarget },
+): number | undefined {
+  const size = table.sizeOf(entry);
+  for (let at = offset; at < size; at += run.length) {
+    table.run(entry, at, run);
+    if (run.isHole === (target === "hole")) return at;
   }
-  return Math.min(at, size);
+  return target === "hole" ? size : undefined;
 }

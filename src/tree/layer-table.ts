@@ -1,4 +1,3 @@
-import type { Extent } from "./extent.ts";
 import { badTable, openTable, wordsOf } from "./flat-table.ts";
 import { EXTENT, INODE, LAYER_SECTIONS, LAYER_TABLE, SPARSE } from "./layer-table-format.ts";
 import { type NodeAttributes, S_IFLNK, S_IFMT, S_IFREG } from "./node-attributes.ts";
@@ -27,7 +26,6 @@ export class LayerTable {
   readonly #extents: Uint32Array;
   readonly #targets: Uint8Array;
   readonly #xattrs: XattrTable;
-  readonly #extentLists = new Map<number, readonly Extent[]>();
 
   private constructor(bytes: Uint8Array) {
     const sections = openTable(LAYER_TABLE, bytes, LAYER_SECTIONS);
@@ -113,21 +111,6 @@ export class LayerTable {
 
   isSparse(entry: number): boolean {
     return this.#sparseOf(entry) !== 0;
-  }
-
-  /** A sparse file's runs of data, in order; `undefined` for a file that has all its bytes. */
-  extentsOf(entry: number): readonly Extent[] | undefined {
-    const number = this.#sparseOf(entry);
-    if (number === 0) return undefined;
-    const known = this.#extentLists.get(number);
-    if (known !== undefined) return known;
-    const first = this.#firstExtent(number);
-    const extents = Array.from({ length: this.#extentCount(number) }, (_, index) => ({
-      offset: getU64(this.#extents, (first + index) * EXTENT.words + EXTENT.offset),
-      length: getU64(this.#extents, (first + index) * EXTENT.words + EXTENT.length),
-    }));
-    this.#extentLists.set(number, extents);
-    return extents;
   }
 
   /**

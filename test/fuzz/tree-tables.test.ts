@@ -162,7 +162,6 @@ function readLayerTable(bytes: Uint8Array): void {
     table.target(entry);
     const names = Buffer.from(table.xattrNames(entry)).toString("latin1").split("\0");
     for (const name of names) table.xattr(entry, Buffer.from(name, "latin1"));
-    table.extentsOf(entry);
     const size = table.sizeOf(entry);
     for (const offset of [0, 10, 29, 30, size - 1]) {
       if (offset < 0 || offset >= size) continue;

@@ -134,13 +134,12 @@ test("run() gives data and holes of a sparse file from any byte on", () => {
   ]);
   expect(runsOf(table, 33)).toEqual(["data 535+2", "hole 15", "data 537+10", "hole 40"]);
   expect(runsOf(table, 60)).toEqual(["hole 40"]);
-  expect(table.extentsOf(0)).toEqual(extents);
 });
 
 test("run() gives a file that is all hole", () => {
   const table = tableOf([file("f", { uncompressedSize: 100 })], new Map([[0, []]]));
   expect(runsOf(table, 1)).toEqual(["hole 99"]);
-  expect([table.isSparse(0), table.extentsOf(0)]).toEqual([true, []]);
+  expect(table.isSparse(0)).toBe(true);
 });
 
 test("LayerTable refuses extents outside the file", () => {
