@@ -200,6 +200,7 @@ export class ImageMount implements AsyncDisposable {
       negotiated,
       tables,
       rootChain,
+      log,
       onMiss: (miss) => void answerer.answer(miss),
       onInterrupt: (unique) => answerer.interrupt(unique),
       onDamage: (layer, { span }) => cachedOf.get(layer)?.damage(span),

@@ -127,7 +127,8 @@ export class LazyFileSystem implements RawFileSystem {
   readlink(node: number): Uint8Array | number {
     const layer = this.#layers.get(tableOf(node));
     if (layer === undefined) return this.#chainOf(node) === undefined ? -ESTALE : -EINVAL;
-    return layer.table.target(indexOf(node)) ?? -EINVAL;
+    const entry = indexOf(node);
+    return layer.table.target(entry) ?? (layer.table.modeOf(entry) === 0 ? -ESTALE : -EINVAL);
   }
 
   read(request: ReadRequest, target: ReadTarget): number {
@@ -138,7 +139,8 @@ export class LazyFileSystem implements RawFileSystem {
     range.entry = indexOf(request.node);
     range.offset = request.offset;
     range.size = request.size;
-    if ((layer.table.modeOf(range.entry) & S_IFMT) !== S_IFREG) return -EINVAL;
+    const mode = layer.table.modeOf(range.entry);
+    if ((mode & S_IFMT) !== S_IFREG) return mode === 0 ? -ESTALE : -EINVAL;
     const result = layer.files.read(range, layer.reader, target);
     if (result >= 0) return result;
     const { entry, offset, size } = range;

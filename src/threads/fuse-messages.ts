@@ -1,6 +1,7 @@
 import type { LayerHandle } from "../cache/layer-files.ts";
 import type { Damage } from "../cache/layer-reader.ts";
 import type { FuseNegotiated } from "../fuse/init.ts";
+import type { LogFields, LogLevel } from "../observability/log.ts";
 import type { ErrorMessage } from "./ztoc-messages.ts";
 
 /** One table of a mount: by its number, which is the upper half of the ids of the nodes in it. */
@@ -56,6 +57,14 @@ export type FuseWorkerAnswer =
   | { readonly kind: "ready" }
   | ReadMiss
   | { readonly kind: "interrupt"; readonly unique: bigint }
+  /** What the thread has to say in the log; an error among the fields comes apart. */
+  | {
+      readonly kind: "log";
+      readonly level: LogLevel;
+      readonly message: string;
+      readonly fields: LogFields;
+      readonly error: ErrorMessage | undefined;
+    }
   | { readonly kind: "damaged"; readonly layer: number; readonly damage: Damage }
   | { readonly kind: "unmounted" }
   | { readonly kind: "stopped" }

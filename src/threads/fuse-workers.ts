@@ -1,5 +1,6 @@
 import { SociError } from "../errors.ts";
 import type { FuseNegotiated } from "../fuse/init.ts";
+import type { Logger } from "../observability/log.ts";
 import { errnoName } from "../sys/errno.ts";
 import { sysClose, sysEventfd, sysWrite } from "../sys/libc.ts";
 import type { FuseWorkerAnswer, FuseWorkerRequest, MountTable, ReadMiss } from "./fuse-messages.ts";
@@ -22,6 +23,8 @@ export interface FuseWorkersOptions {
   readonly rootChain: number;
   readonly onMiss: (miss: ReadMiss) => void;
   readonly onInterrupt: (unique: bigint) => void;
+  /** Gets what the threads have to say. */
+  readonly log: Logger;
   readonly onDamage: (layer: number, damage: Damage) => void;
 }
 
@@ -113,6 +116,9 @@ export class FuseWorkers implements AsyncDisposable {
       case "interrupt":
         this.#options.onInterrupt(answer.unique);
         return;
+      case "log":
+        this.#log(answer);
+        return;
       case "damaged":
         this.#options.onDamage(answer.layer, answer.damage);
         return;
@@ -130,6 +136,11 @@ export class FuseWorkers implements AsyncDisposable {
       case "stopped":
         thread.ended.resolve();
     }
+  }
+
+  #log({ level, message, fields, error }: Extract<FuseWorkerAnswer, { kind: "log" }>): void {
+    const { log } = this.#options;
+    log[level](message, error === undefined ? fields : { ...fields, error: errorOf(error) });
   }
 
   #fail(thread: Thread, error: Error): void {

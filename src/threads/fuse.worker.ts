@@ -7,9 +7,11 @@ import {
   type MountedChain,
   type MountedLayer,
 } from "../lazyfs/lazy-file-system.ts";
+import { createLogger } from "../observability/log.ts";
 import { ChainTable } from "../tree/chain-table.ts";
 import { LayerTable } from "../tree/layer-table.ts";
 import type { FuseWorkerAnswer, FuseWorkerRequest, FuseWorkerStart } from "./fuse-messages.ts";
+import { RepeatGate } from "./repeat-gate.ts";
 import { errorMessageOf } from "./ztoc-messages.ts";
 
 declare const self: {
@@ -21,6 +23,16 @@ let channel: FuseChannel | undefined;
 let isStopped = false;
 /** Closed at the end: descriptors are the process's, and outlive a thread that is terminated. */
 const opened = new DisposableStack();
+
+const gate = new RepeatGate();
+const log = createLogger({
+  sink: ({ level, message, fields: { error, ...fields } }) => {
+    // A reader that tries again and again must not fill the disk.
+    if (!gate.lets(message)) return;
+    const cause = error === undefined ? undefined : errorMessageOf(error);
+    self.postMessage({ kind: "log", level, message, fields, error: cause });
+  },
+});
 
 function open(start: FuseWorkerStart): FuseChannel {
   const { fd, wakeFd, helpFd, rests, negotiated, tables, rootChain } = start;
@@ -48,7 +60,8 @@ function open(start: FuseWorkerStart): FuseChannel {
     },
     onInterrupt: (unique) => self.postMessage({ kind: "interrupt", unique }),
   });
-  return new FuseChannel({ fd, wakeFd, negotiated, fileSystem, help: { fd: helpFd, rests } });
+  const help = { fd: helpFd, rests };
+  return new FuseChannel({ fd, wakeFd, negotiated, fileSystem, help, log });
 }
 
 /** Serves until there is a message: it was sent before we were woken, and whoever handles it decides. */

@@ -251,6 +251,8 @@ describe("LazyFileSystem", () => {
     expect(fs.read(request(ROOT_ID, 0, 10), target())).toBe(-EISDIR);
     expect(fs.read(request(find(fs, "link"), 0, 10), target())).toBe(-EINVAL);
     expect(fs.read(request(nodeIdOf(50, 3), 0, 10), target())).toBe(-ESTALE);
+    expect(fs.read(request(nodeIdOf(LOWER, 1000), 0, 10), target())).toBe(-ESTALE);
+    expect(fs.readlink(nodeIdOf(LOWER, 1000))).toBe(-ESTALE);
     expect(misses).toEqual([]);
   });
 
