@@ -60,6 +60,8 @@ export interface RigOptions {
   readonly threads?: number;
   /** Another registry than the rig's own. */
   readonly host?: string;
+  /** State root of another rig, as another process would use it. */
+  readonly root?: string;
   /** Of the cache. */
   readonly capBytes?: number;
   /** Take the layers for ones whose spans cannot be had one by one, and leave them to addWhole(). */
@@ -67,6 +69,7 @@ export interface RigOptions {
 }
 
 export interface Rig extends AsyncDisposable {
+  readonly root: string;
   readonly registry: TestRegistry;
   readonly source: ImageSource;
   readonly scheduler: SpanScheduler;
@@ -92,6 +95,7 @@ export async function openRig({
   http,
   threads = 2,
   host: otherHost,
+  root,
   capBytes,
   whole = false,
 }: RigOptions): Promise<Rig> {
@@ -115,7 +119,7 @@ export async function openRig({
   });
   const source = resources.use(new RegistrySource({ reference, client }));
   const dir = resources.use(await tempDir());
-  const cache = resources.use(await LayerCache.open({ root: dir.path, capBytes, log }));
+  const cache = resources.use(await LayerCache.open({ root: root ?? dir.path, capBytes, log }));
   const cached: CachedLayer[] = [];
   for (const { layer, ztoc } of layers) {
     const nothing = new Uint8Array(0);
@@ -133,6 +137,7 @@ export async function openRig({
   }
   const owned = resources.move();
   return {
+    root: root ?? dir.path,
     registry,
     source,
     scheduler,
