@@ -22,7 +22,7 @@ export interface PersistOptions {
 /**
  * Brings the durable map in line with the live one for these spans: their data is on disk before the
  * map says so, and the map is on disk when this returns. A span that is emptied meanwhile is never
- * left as present.
+ * left as present; what it says of one that is filled meanwhile is for who filled it.
  */
 export async function persistSpans({
   live,
@@ -36,11 +36,15 @@ export async function persistSpans({
   await acquireRecordLock(lockFd, MAP_LOCK, "exclusive");
   try {
     // Who empties a span says so in the live map first and in the durable one under this lock.
-    const isSafe = spans.map((span, i) => {
-      const word = Atomics.load(live.words, span);
-      return (word & PRESENT) !== 0 && word === before[i];
-    });
-    writeSpans(live, mapFd, spans, isSafe);
+    const now = spans.map((span) => Atomics.load(live.words, span));
+    const isPresent = (i: number): boolean => ((now[i] ?? 0) & PRESENT) !== 0;
+    const settled = [...spans.keys()].filter((i) => !isPresent(i) || now[i] === before[i]);
+    writeSpans(
+      live,
+      mapFd,
+      settled.map((i) => spans[i] ?? 0),
+      settled.map(isPresent),
+    );
   } finally {
     recordUnlock(lockFd, MAP_LOCK);
   }

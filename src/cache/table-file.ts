@@ -5,6 +5,7 @@ import { SociError } from "../errors.ts";
 import { isErrno } from "../oci/fs-errors.ts";
 import { type RecordRange, tryRecordLock } from "../sys/record-lock.ts";
 import { closing } from "./cache-locks.ts";
+import { isSameFile } from "./is-same-file.ts";
 import { crc32 } from "./crc32.ts";
 
 const MAGIC = 0x4c42_5453;
@@ -51,7 +52,10 @@ export function leaseTable(path: string): Disposable {
   const fd = openTable(path);
   using opened = new DisposableStack();
   const held = opened.use(closing(fd));
-  tryRecordLock(fd, TABLE_LOCK, "shared");
+  // It is being removed, or was between the two.
+  if (!tryRecordLock(fd, TABLE_LOCK, "shared") || !isSameFile(fd, path)) {
+    throw new SociError("not-found", `Cannot keep table "${path}": it has just been removed`);
+  }
   const now = Date.now() / 1000;
   futimesSync(fd, now, now);
   opened.move();

@@ -8,10 +8,10 @@ import {
   type MountedLayer,
 } from "../lazyfs/lazy-file-system.ts";
 import { createLogger } from "../observability/log.ts";
+import { RepeatGate } from "../observability/repeat-gate.ts";
 import { ChainTable } from "../tree/chain-table.ts";
 import { LayerTable } from "../tree/layer-table.ts";
 import type { FuseWorkerAnswer, FuseWorkerRequest, FuseWorkerStart } from "./fuse-messages.ts";
-import { RepeatGate } from "./repeat-gate.ts";
 import { errorMessageOf } from "./ztoc-messages.ts";
 
 declare const self: {

@@ -127,7 +127,10 @@ export class InflatePool implements SpanFiller, Disposable {
   #start(): InflateThread {
     const thread = new InflateThread(this.#spawn(), {
       onRoom: () => this.#sendMore(),
-      onDeath: () => this.#threads.splice(this.#threads.indexOf(thread), 1),
+      onDeath: () => {
+        const place = this.#threads.indexOf(thread);
+        if (place >= 0) this.#threads.splice(place, 1);
+      },
     });
     this.#threads.push(thread);
     return thread;

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { RepeatGate } from "../../src/threads/repeat-gate.ts";
+import { RepeatGate } from "../../src/observability/repeat-gate.ts";
 
 test("RepeatGate lets a text through ten times, then once a minute; others go their own way", () => {
   let now = 0;
