@@ -4,7 +4,7 @@ import { SociError } from "../errors.ts";
 import { crc32 } from "./crc32.ts";
 
 /** How the spans of a layer are had: "whole" ones only all at once, from the start of the blob. */
-export const GEOMETRY_ENCODINGS = ["gzip", "tar", "whole"] as const;
+const GEOMETRY_ENCODINGS = ["gzip", "tar", "whole"] as const;
 export type GeometryEncoding = (typeof GEOMETRY_ENCODINGS)[number];
 
 const MAGIC = 0x4f45_4753; // "SGEO"

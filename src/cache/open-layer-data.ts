@@ -113,7 +113,7 @@ export function findLayerData(
 }
 
 /** Makes the data file anew: sparse, of its full size. */
-export function createDataFile(path: string, geometry: LayerGeometry): number {
+function createDataFile(path: string, geometry: LayerGeometry): number {
   return replaceFile(path, (fd) => ftruncateSync(fd, geometry.dataSize));
 }
 

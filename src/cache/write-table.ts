@@ -32,8 +32,3 @@ export async function writeTable(
     await unlinkIfThere(temporary);
   }
 }
-
-/** Removes a table file; whether it was there. Who has it mapped keeps it. */
-export async function removeTable(path: string): Promise<boolean> {
-  return await unlinkIfThere(path);
-}

@@ -2,7 +2,8 @@ import { availableParallelism } from "node:os";
 import type { CachedLayer } from "../cache/cached-layer.ts";
 import { SociError } from "../errors.ts";
 import { negotiateFuse } from "../fuse/device.ts";
-import type { FuseNegotiated } from "../fuse/init.ts";
+import { FUSE_HAS_RESEND } from "../fuse/abi.ts";
+import { type FuseNegotiated, hasFeature } from "../fuse/init.ts";
 import { notifyResend } from "../fuse/replies.ts";
 import type { SpanScheduler } from "../fetch/span-scheduler.ts";
 import type { MountableImage } from "../image/reopen-image.ts";
@@ -149,7 +150,8 @@ export class ImageMount implements AsyncDisposable {
 
   /**
    * Goes on serving a connection whose process has ended, by its record: what that one had read and
-   * not answered comes again. The descriptor is this mount's from now on.
+   * not answered comes again, where the kernel can (6.9); before, it is never answered, which is said.
+   * The descriptor is this mount's from now on.
    */
   static async takeOver(
     options: ImageMountOptions,
@@ -159,7 +161,12 @@ export class ImageMount implements AsyncDisposable {
     const record = await options.records.put({ negotiated, ...rest });
     const tables = mountTablesOf(options.prepared);
     const mount = await ImageMount.#serve(options, tables, { fd, negotiated, device, record });
-    notifyResend(fd);
+    const isResent = hasFeature(negotiated, FUSE_HAS_RESEND) && notifyResend(fd) >= 0;
+    if (!isResent) {
+      options.log.warn("kernel cannot ask again what the former server had not answered", {
+        directory: options.directory,
+      });
+    }
     return mount;
   }
 

@@ -80,8 +80,5 @@ export const FUSE_NO_OPENDIR_SUPPORT = 24;
 export const FUSE_INIT_EXT = 30;
 export const FUSE_HAS_RESEND = 39;
 
-/** Bit of the high half of `unique`: the request was sent before, to a server that did not answer. */
-export const FUSE_UNIQUE_RESEND_HIGH = 0x8000_0000;
-
 /** ioctl(2) on a new /dev/fuse with the number of a connected one: the two share the connection. */
 export const FUSE_DEV_IOC_CLONE = 0x8004_e500;

@@ -14,7 +14,7 @@ export interface FuseAttr {
   nlink: number;
   uid: number;
   gid: number;
-  /** As rdevOf() packs it. */
+  /** 12 bits of major number, 20 of minor: new_encode_dev() of linux/kdev_t.h. */
   rdev: number;
 }
 
@@ -103,9 +103,4 @@ export interface RawFileSystem {
   readonly hasAcls: boolean;
   /** Whether names may be remembered as absent for ever. False for a root whose entries change. */
   isStable(directory: number): boolean;
-}
-
-/** A device number as the protocol carries it. linux/kdev_t.h, new_encode_dev() */
-export function rdevOf(major: number, minor: number): number {
-  return ((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & 0xfff00) << 12)) >>> 0;
 }

@@ -17,12 +17,10 @@ const SYMBOLS = {
   eventfd: { args: ["u32", "i32"], returns: "i32" },
   open: { args: ["ptr", "i32", "u32"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
-  dup: { args: ["i32"], returns: "i32" },
   dup2: { args: ["i32", "i32"], returns: "i32" },
   ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "ptr"], returns: "i32" },
   fallocate: { args: ["i32", "i32", I64, I64], returns: "i32" },
-  fdatasync: { args: ["i32"], returns: "i32" },
   mount: { args: ["ptr", "ptr", "ptr", "u64", "ptr"], returns: "i32" },
   umount2: { args: ["ptr", "i32"], returns: "i32" },
   socketpair: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
@@ -90,8 +88,6 @@ export function sysPwrite(fd: number, buffer: Uint8Array, offset: number): numbe
 }
 
 export const POLLIN = 1;
-export const POLLERR = 8;
-export const POLLHUP = 16;
 
 /** poll(2) over `struct pollfd`s packed in `fds` (8 bytes each); -1 waits for ever. */
 export function sysPoll(fds: Uint8Array, timeoutMs: number): number {
@@ -116,11 +112,6 @@ export function sysClose(fd: number): number {
   return result(libc.close(fd));
 }
 
-/** dup(2). */
-export function sysDup(fd: number): number {
-  return result(libc.dup(fd));
-}
-
 /** dup2(2). */
 export function sysDup2(fd: number, target: number): number {
   return result(libc.dup2(fd, target));
@@ -142,11 +133,6 @@ export const FALLOC_FL_PUNCH_HOLE = 2;
 /** fallocate(2). */
 export function sysFallocate(fd: number, mode: number, start: number, length: number): number {
   return result(libc.fallocate(fd, mode, start, length));
-}
-
-/** fdatasync(2); blocks this thread. */
-export function sysFdatasync(fd: number): number {
-  return result(libc.fdatasync(fd));
 }
 
 export interface MountCall {

@@ -25,14 +25,6 @@ export class ByteHeap {
     this.#length += end - start;
   }
 
-  /** Appends text of which each character is a byte. */
-  appendLatin1(text: string): void {
-    if (text === "") return;
-    this.#reserve(text.length);
-    this.#bytes.write(text, this.#length, "latin1");
-    this.#length += text.length;
-  }
-
   view(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
   }

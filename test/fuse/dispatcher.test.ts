@@ -6,7 +6,6 @@ import {
   fuse_entry_out,
   fuse_statfs_out,
 } from "../../src/fuse/abi-structs.ts";
-import { rdevOf } from "../../src/fuse/filesystem.ts";
 import { SociError } from "../../src/errors.ts";
 import {
   EACCES,
@@ -19,6 +18,7 @@ import {
   ENXIO,
   ERANGE,
 } from "../../src/sys/errno.ts";
+import { encodeDevice } from "../../src/tree/node-attributes.ts";
 import { FrameHarness, nameBytes, packed, readBody, requestFrame } from "../support/fuse-frame.ts";
 import { MemoryFileSystem } from "../support/memory-file-system.ts";
 
@@ -64,7 +64,7 @@ const OWNED = {
   mtime: -5,
   mtimeNsec: 999_999_999,
   nlink: 3,
-  rdev: rdevOf(259, 70_000),
+  rdev: encodeDevice(259, 70_000),
 };
 const OWNED_ATTR = {
   size: 2n ** 40n + 1n,

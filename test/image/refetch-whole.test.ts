@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { WasmEngine } from "../../src/deflate/wasm-engine.ts";
-import { localIngester } from "../../src/image/local-ingester.ts";
+import { localIngester } from "../support/local-ingester.ts";
 import { refetchWhole } from "../../src/image/refetch-whole.ts";
 import { NO_LOG } from "../../src/observability/log.ts";
 import { openImageSource } from "../../src/oci/open-image-source.ts";

@@ -6,7 +6,7 @@ import { cacheRootOf, ingestDirectory } from "../../src/cache/cache-paths.ts";
 import { LayerCache } from "../../src/cache/layer-cache.ts";
 import { WasmEngine } from "../../src/deflate/wasm-engine.ts";
 import type { IngestTarget, LayerIngester } from "../../src/image/layer-ingester.ts";
-import { localIngester } from "../../src/image/local-ingester.ts";
+import { localIngester } from "../support/local-ingester.ts";
 import { NO_LOG } from "../../src/observability/log.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import type { IngestWorkerAnswer, IngestWorkerRequest } from "../../src/threads/ingest-messages.ts";

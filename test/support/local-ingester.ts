@@ -1,8 +1,7 @@
-import type { ByteLog } from "../bytes/byte-log.ts";
-import { MemoryByteLog } from "../bytes/byte-log.ts";
-import type { InflateEngine } from "../deflate/inflate-engine.ts";
-import { IngestSession } from "./ingest-session.ts";
-import type { LayerIngester } from "./layer-ingester.ts";
+import { type ByteLog, MemoryByteLog } from "../../src/bytes/byte-log.ts";
+import type { InflateEngine } from "../../src/deflate/inflate-engine.ts";
+import { IngestSession } from "../../src/image/ingest-session.ts";
+import type { LayerIngester } from "../../src/image/layer-ingester.ts";
 
 export interface LocalIngesterOptions {
   readonly cacheRoot: string;
