@@ -1,6 +1,32 @@
+import { DEMAND } from "./fetch-priority.ts";
 import type { SpanTask } from "./span-task.ts";
 
-export interface GatherOptions {
+/** One request, at most. */
+const MAX_RANGE = 8 << 20;
+/** Less urgent neighbours of a demanded span that come with it. */
+const MAX_EXTRA = 2 << 20;
+
+/** The tasks that are requested together with `seed`, in order: as many as its source has room for. */
+export function gatherRequest(seed: SpanTask, now: number): SpanTask[] {
+  const { layer } = seed;
+  if (layer.hasNoRanges && !seed.isFresh) {
+    const tasks = [...layer.tasks.values()].filter(
+      ({ state, isFresh }) => state === "queued" && !isFresh,
+    );
+    return tasks.toSorted((a, b) => a.span - b.span);
+  }
+  const { budget } = layer.health;
+  const isDemand = seed.urgency === DEMAND;
+  // One request for all that there is room for: several at once would share the line, and each be late.
+  const room = Math.min(budget.limit(now) - budget.outstanding, MAX_RANGE);
+  return gatherRun(seed, {
+    maxBytes: isDemand ? MAX_RANGE : room,
+    maxExtraBytes: isDemand ? MAX_EXTRA : room,
+    now,
+  });
+}
+
+interface GatherOptions {
   /** For one request. */
   readonly maxBytes: number;
   /** Less urgent neighbours come along up to this size. */
@@ -12,10 +38,7 @@ export interface GatherOptions {
  * The tasks that are requested together with `seed`: its neighbours that are queued too, in order.
  * What has failed is asked for again alone, and what has begun to come begins a request.
  */
-export function gatherRun(
-  seed: SpanTask,
-  { maxBytes, maxExtraBytes, now }: GatherOptions,
-): SpanTask[] {
+function gatherRun(seed: SpanTask, { maxBytes, maxExtraBytes, now }: GatherOptions): SpanTask[] {
   const run = [seed];
   if (seed.isFresh) return run;
   const { tasks } = seed.layer;

@@ -26,7 +26,7 @@ export function readRange(
     const span = geometry.spanOf(from);
     const to = Math.min(end, geometry.uncompressedEnd(span));
     const part = { start: from, end: to, bytes, at: at + from - start };
-    const count = readPart(layer, span, memory.get(layer.id, span), part);
+    const count = readPart(layer, span, memory.get(layer.id, span, from, to), part);
     if (count < 0) return count;
     from = to;
   }
@@ -40,8 +40,7 @@ function readPart(
   { start, end, bytes, at }: ReadRange,
 ): number {
   if (kept !== undefined) {
-    const from = start - layer.geometry.uncompressedStart(span);
-    bytes.set(kept.subarray(from, from + end - start), at);
+    bytes.set(kept, at);
     return end - start;
   }
   const reached = layer.tasks.get(span)?.fill?.reached ?? 0;

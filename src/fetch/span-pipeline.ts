@@ -136,7 +136,8 @@ export class SpanPipeline {
     }
     this.#noteFetched(task);
     this.#options.counts.memorySpans += 1;
-    this.#options.memory.put(layer.id, span, bytes);
+    const start = layer.geometry.uncompressedStart(span);
+    this.#options.memory.put({ layer: layer.id, span, start, bytes });
     this.#end(task);
   }
 

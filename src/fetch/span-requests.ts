@@ -1,9 +1,9 @@
 import type { Logger } from "../observability/log.ts";
-import type { Reserve } from "./cache-room.ts";
+import { type Reserve, reserveRoom } from "./cache-room.ts";
 import type { CompressedSpan } from "./compressed-body.ts";
 import { failureOf, isNoRoom, noRoom, noteFailure, retryAfterOf } from "./fetch-failure.ts";
 import { BACKGROUND, DEMAND, priorityOf, READAHEAD, UNWANTED } from "./fetch-priority.ts";
-import { gatherRun } from "./gather-run.ts";
+import { gatherRequest } from "./gather-run.ts";
 import { RangeFetch } from "./range-fetch.ts";
 import { BROKEN_OFF, RunningFetches } from "./running-fetches.ts";
 import type { ScheduledLayer } from "./scheduled-layer.ts";
@@ -41,10 +41,6 @@ export interface SpanRequestsOptions extends SpanRequestsLimits {
   readonly onUnwanted: (task: SpanTask) => void;
 }
 
-/** One request, at most. */
-const MAX_RANGE = 8 << 20;
-/** Less urgent neighbours of a demanded span that come with it. */
-const MAX_EXTRA = 2 << 20;
 /** Requests for demand at once. */
 const MAX_DEMAND_FETCHES = 32;
 /** What may lie with the inflate threads, beside what the line holds, before nothing is read ahead. */
@@ -206,7 +202,7 @@ export class SpanRequests {
 
   #start(seed: SpanTask, now: number): void {
     const { layer } = seed;
-    const tasks = this.#claims.claimRun(this.#gather(seed, now), seed);
+    const tasks = this.#claims.claimRun(gatherRequest(seed, now), seed);
     if (seed.state !== "queued") this.#queues.delete(seed);
     if (tasks.length === 0) return;
     const fetch = new RangeFetch({
@@ -233,25 +229,6 @@ export class SpanRequests {
     this.#fetches.add(fetch);
     const running = this.#run(fetch).finally(() => this.#running.delete(running));
     this.#running.set(running, layer);
-  }
-
-  #gather(seed: SpanTask, now: number): SpanTask[] {
-    const { layer } = seed;
-    if (layer.hasNoRanges && !seed.isFresh) {
-      const tasks = [...layer.tasks.values()].filter(
-        ({ state, isFresh }) => state === "queued" && !isFresh,
-      );
-      return tasks.toSorted((a, b) => a.span - b.span);
-    }
-    const { budget } = layer.health;
-    const isDemand = seed.urgency === DEMAND;
-    // One request for all that there is room for: several at once would share the line, and each be late.
-    const room = Math.min(budget.limit(now) - budget.outstanding, MAX_RANGE);
-    return gatherRun(seed, {
-      maxBytes: isDemand ? MAX_RANGE : room,
-      maxExtraBytes: isDemand ? MAX_EXTRA : room,
-      now,
-    });
   }
 
   #count(task: SpanTask): void {
@@ -295,13 +272,13 @@ export class SpanRequests {
   /** Demand does not wait for it: by the time that its bytes come, it is known. */
   async #makeRoom(fetch: RangeFetch): Promise<void> {
     if (fetch.urgency === DEMAND) {
-      fetch.room = this.#reserve(fetch).then(
+      fetch.room = reserveRoom(fetch, this.#options.reserve).then(
         () => undefined,
         (error: unknown) => this.#log.warn("no room could be made in the cache", { error }),
       );
       return;
     }
-    const without = await this.#reserve(fetch);
+    const without = await reserveRoom(fetch, this.#options.reserve);
     if (without === undefined) return;
     if (without === fetch.left[0]) throw noRoom();
     const cut = fetch.cutBefore(without);
@@ -314,25 +291,6 @@ export class SpanRequests {
     this.#leaveFetch(task);
     if (task.urgency === DEMAND) this.queue(task);
     else this.#options.onLost(task, noRoom());
-  }
-
-  /** Room for each span of a request; the first that has none, of what nobody waits for. */
-  async #reserve(fetch: RangeFetch): Promise<SpanTask | undefined> {
-    const { urgency } = fetch;
-    try {
-      for (const task of [...fetch.left]) {
-        const bytes = fetch.layer.geometry.uncompressedLength(task.span);
-        const room = await this.#options.reserve(bytes, priorityOf(urgency));
-        // A request may have let go of a task meanwhile.
-        const isOurs = task.fetch === fetch || task.state === "filling";
-        if (isOurs && task.room === undefined) task.room = room;
-        else room?.[Symbol.dispose]();
-        if (isOurs && room === undefined && urgency > DEMAND) return task;
-      }
-      return undefined;
-    } finally {
-      fetch.isRoomKnown = true;
-    }
   }
 
   #opened(fetch: RangeFetch, isPartial: boolean, ms: number): void {

@@ -231,9 +231,13 @@ export class SpanScheduler implements AsyncDisposable {
       this.#warm();
       this.#readAhead(layer, layer.streams.observe(start, end, fileEnd));
     }
-    const wait = new SpanWait(urgency, performance.now() + this.#deadlineMs);
+    const deadline = performance.now() + this.#deadlineMs;
+    const wait = new SpanWait({ urgency, deadline, start, end });
     this.#attach(layer, wait, wanted);
-    if (wait.tasks.size === 0) return;
+    if (wait.tasks.size === 0) {
+      wait.letGo();
+      return;
+    }
     this.#waits.add(wait);
     this.#watchTimer ??= setInterval(() => this.#watch(), WATCH_MS);
     const abort = (): void => this.#leave(wait, signal?.reason);
@@ -243,6 +247,7 @@ export class SpanScheduler implements AsyncDisposable {
     } finally {
       signal?.removeEventListener("abort", abort);
       this.#waits.delete(wait);
+      wait.letGo();
     }
   }
 
@@ -252,7 +257,11 @@ export class SpanScheduler implements AsyncDisposable {
     const last = geometry.spanOf(end - 1);
     for (let span = first; span <= last; span++) layer.checkSize(span);
     for (let span = first; span <= last; span++) {
-      if (layer.cached.isPresent(span) || this.#memory.has(layer.id, span)) continue;
+      if (layer.cached.isPresent(span)) continue;
+      if (this.#memory.has(layer.id, span)) {
+        wait.hold(this.#memory, layer, span);
+        continue;
+      }
       const needed = Math.min(end, geometry.uncompressedEnd(span));
       const task = this.#pipeline.taskOf(layer, span);
       if (task.fill !== undefined && task.fill.reached >= needed) continue;
@@ -298,8 +307,10 @@ export class SpanScheduler implements AsyncDisposable {
     const wasAhead = task.standing === READAHEAD && waits.size === 0;
     for (const wait of [...waits.keys()]) {
       waits.delete(wait);
-      if (error === undefined) wait.satisfied(task);
-      else {
+      if (error === undefined) {
+        if (this.#memory.has(layer.id, span)) wait.hold(this.#memory, layer, span);
+        wait.satisfied(task);
+      } else {
         wait.tasks.delete(task);
         this.#leave(wait, error);
       }

@@ -1,3 +1,5 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import type { SchedulerStats } from "../../src/fetch/scheduler-stats.ts";
 import { SpanScheduler, type SpanSchedulerOptions } from "../../src/fetch/span-scheduler.ts";
 import type { CachedLayer } from "../../src/cache/cached-layer.ts";
@@ -119,7 +121,12 @@ export async function openRig({
   });
   const source = resources.use(new RegistrySource({ reference, client }));
   const dir = resources.use(await tempDir());
-  const cache = resources.use(await LayerCache.open({ root: root ?? dir.path, capBytes, log }));
+  // Apart from what earlier tests have left behind: inode numbers of their directories come again.
+  const sharedMemory = join(root ?? dir.path, "shm");
+  await mkdir(sharedMemory, { recursive: true });
+  const cache = resources.use(
+    await LayerCache.open({ root: root ?? dir.path, capBytes, log, sharedMemory }),
+  );
   const cached: CachedLayer[] = [];
   for (const { layer, ztoc } of layers) {
     const nothing = new Uint8Array(0);
@@ -180,5 +187,15 @@ export async function openRig({
       claim.markPresent();
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** Some bytes in the middle of a span. */
+export function inside(rig: Rig, span: number, layer = 0): { start: number; end: number } {
+  const { geometry } = rig.cached[layer] ?? {};
+  if (geometry === undefined) throw new Error("no such layer");
+  return {
+    start: geometry.uncompressedStart(span) + 100,
+    end: geometry.uncompressedEnd(span) - 100,
   };
 }
