@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import { caughtSignals } from "./cli/caught-signals.ts";
 import { Interrupt } from "./cli/cli-io.ts";
 import type { CliServices } from "./cli/cli-services.ts";
 import { exitCodeOf } from "./cli/exit-code.ts";
@@ -28,7 +29,7 @@ const services: CliServices = {
 };
 
 const interrupted = new AbortController();
-for (const signalName of ["SIGINT", "SIGTERM"] as const) {
+for (const signalName of caughtSignals()) {
   process.on(signalName, () => {
     const reason = new Interrupt(signalName);
     // The first one lets the command clean up; whoever sends a second one does not want to wait.

@@ -29,7 +29,7 @@ export interface CliIo {
   /** Absolute; relative paths of the command line are relative to it. */
   readonly cwd: string;
   readonly uid: number;
-  /** Aborted by SIGINT and SIGTERM; its reason is an Interrupt. */
+  /** Aborted by SIGINT, SIGTERM and SIGHUP; its reason is an Interrupt. */
   readonly signal: AbortSignal;
 }
 
@@ -45,9 +45,9 @@ export class OutputClosed extends Error {
 /** The reason of an aborted `CliIo.signal`. */
 export class Interrupt extends Error {
   override readonly name = "Interrupt";
-  readonly signalName: "SIGINT" | "SIGTERM";
+  readonly signalName: "SIGINT" | "SIGTERM" | "SIGHUP";
 
-  constructor(signalName: "SIGINT" | "SIGTERM") {
+  constructor(signalName: Interrupt["signalName"]) {
     super(`Interrupted by ${signalName}`);
     this.signalName = signalName;
   }

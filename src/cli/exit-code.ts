@@ -7,7 +7,7 @@ export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;
 
 /** 128 and the signal's number, as a shell reports a process killed by it. */
-const EXIT_BY_SIGNAL = { SIGINT: 130, SIGTERM: 143 } as const;
+const EXIT_BY_SIGNAL = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 const EXIT_BY_KIND: Readonly<Record<ErrorKind, number>> = {
   "invalid-argument": EXIT_USAGE,

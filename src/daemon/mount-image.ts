@@ -9,6 +9,7 @@ import type { PreparedImage } from "../image/prepared-image.ts";
 import { reopenImage } from "../image/reopen-image.ts";
 import { refetchWhole } from "../image/refetch-whole.ts";
 import type { Logger } from "../observability/log.ts";
+import { RepeatGate } from "../observability/repeat-gate.ts";
 import type { Descriptor, Platform } from "../oci/descriptor.ts";
 import type { ImageSource } from "../oci/image-source.ts";
 import { findMount } from "../sys/mountinfo.ts";
@@ -88,6 +89,7 @@ export async function mountImage(options: MountImageOptions): Promise<MountedIma
   );
   // The tree must be there for whoever goes on serving the mount.
   resources.use(leaseTable(prepared.treePath));
+  const gate = new RepeatGate();
   const mountOptions = {
     directory,
     name,
@@ -100,7 +102,8 @@ export async function mountImage(options: MountImageOptions): Promise<MountedIma
       try {
         await refetchWhole(layer, { descriptor, source, cache, ingest, log, signal });
       } catch (error) {
-        if (!signal.aborted) {
+        // A reader that tries again and again must not fill the disk.
+        if (!signal.aborted && gate.lets(layer.digest)) {
           log.error("layer cannot be had", { layer: layer.digest, source: source.name, error });
         }
         throw error;

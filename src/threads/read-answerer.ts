@@ -3,6 +3,7 @@ import type { FileReads, FileTarget, TarReader } from "../lazyfs/read-file.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
 import { SociError } from "../errors.ts";
 import type { Logger } from "../observability/log.ts";
+import { RepeatGate } from "../observability/repeat-gate.ts";
 import { EINTR, EIO } from "../sys/errno.ts";
 import { FailedReads } from "./failed-reads.ts";
 import type { ReadMiss } from "./fuse-messages.ts";
@@ -48,6 +49,7 @@ export class ReadAnswerer implements AsyncDisposable {
   readonly #pending = new Map<bigint, PendingAnswer>();
   readonly #early = new Set<bigint>();
   readonly #failed = new FailedReads();
+  readonly #gate = new RepeatGate();
   #isEnding = false;
 
   constructor({ layers, maxRead, log }: ReadAnswererOptions) {
@@ -146,7 +148,9 @@ export class ReadAnswerer implements AsyncDisposable {
 
   #tell({ entry, offset, size }: ReadMiss, error: unknown): void {
     if (error instanceof BytesNotHad) this.#log.debug("read failed", { entry, offset, size });
-    else this.#log.error("read failed", { entry, offset, size, error });
+    else if (this.#gate.lets("read failed")) {
+      this.#log.error("read failed", { entry, offset, size, error });
+    }
   }
 }
 

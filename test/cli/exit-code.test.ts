@@ -19,6 +19,7 @@ describe("exitCodeOf()", () => {
     { title: "what is no error", error: "x", code: 1 },
     { title: "SIGINT", error: new Interrupt("SIGINT"), code: 130 },
     { title: "SIGTERM", error: new Interrupt("SIGTERM"), code: 143 },
+    { title: "SIGHUP", error: new Interrupt("SIGHUP"), code: 129 },
     {
       title: "SIGINT on which closing failed, twice",
       error: new SuppressedError("x", new SuppressedError("y", new Interrupt("SIGINT"))),

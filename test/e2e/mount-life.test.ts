@@ -45,6 +45,7 @@ describeMounts([], "sociable mount ends", () => {
   test.each([
     { signal: "SIGINT", code: 130 },
     { signal: "SIGTERM", code: 143 },
+    { signal: "SIGHUP", code: 129 },
   ] as const)("by $signal with $code, unmounted", async ({ signal, code }) => {
     await using stage = await openStage();
     await using mount = await stage.mount();
