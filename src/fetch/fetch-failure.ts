@@ -1,7 +1,7 @@
 import { isKind, SociError } from "../errors.ts";
 import { HttpError } from "../oci/http-error.ts";
 import { retryWaitMs } from "../oci/retry.ts";
-import { BACKGROUND, UNWANTED } from "./fetch-priority.ts";
+import { DEMAND, UNWANTED } from "./fetch-priority.ts";
 import type { SpanTask } from "./span-task.ts";
 
 /**
@@ -11,9 +11,9 @@ import type { SpanTask } from "./span-task.ts";
  */
 export type FetchFailure = "source" | "blob" | "final";
 
-/** Failed requests for a blob that are enough; what nobody waits for is not asked for for ever. */
+/** Failed requests for a blob that are enough; what has no deadline is not asked for for ever: two minutes. */
 const MAX_BLOB_ATTEMPTS = 4;
-const MAX_BACKGROUND_ATTEMPTS = 40;
+const MAX_IDLE_ATTEMPTS = 40;
 /** Bodies that are not the span's before it is given up. */
 const MAX_WRONGS = 4;
 const BACK_OFF = {
@@ -75,7 +75,7 @@ export function noteFailure(
 function isGivenUp({ attempts, urgency }: SpanTask, failure: FetchFailure): boolean {
   switch (failure) {
     case "source":
-      return urgency >= BACKGROUND && attempts >= MAX_BACKGROUND_ATTEMPTS;
+      return urgency > DEMAND && attempts >= MAX_IDLE_ATTEMPTS;
     case "blob":
       return attempts >= MAX_BLOB_ATTEMPTS;
     case "final":

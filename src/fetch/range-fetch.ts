@@ -134,16 +134,6 @@ export class RangeFetch {
     this.budgeted = bytes;
   }
 
-  /** Takes one more span along, if it is still to come. */
-  insert(task: SpanTask): boolean {
-    if (task.compressedStart < this.#body.end || task.compressedEnd > this.#end) return false;
-    const index = this.#left.findIndex(({ span }) => span > task.span);
-    if (index < 1) return false;
-    this.#left.splice(index, 0, task);
-    this.reweigh();
-    return true;
-  }
-
   /** Breaks off: run() throws this. */
   abort(reason: unknown): void {
     this.#abort.abort(reason);

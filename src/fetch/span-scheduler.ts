@@ -26,7 +26,7 @@ export interface SpanSchedulerOptions {
   /** Where room is made for the spans of its layers. */
   readonly cache: LayerCache;
   readonly log?: Logger;
-  /** How long a wanted range may take, failures and all. */
+  /** How long a demanded range may take, failures and all. */
   readonly deadlineMs?: number | undefined;
   /** Compressed bytes under way, at most, of what nobody waits for, and of all. */
   readonly maxBytes?: number;
@@ -231,7 +231,8 @@ export class SpanScheduler implements AsyncDisposable {
       this.#warm();
       this.#readAhead(layer, layer.streams.observe(start, end, fileEnd));
     }
-    const deadline = performance.now() + this.#deadlineMs;
+    const deadlineMs = urgency === DEMAND ? this.#deadlineMs : Number.POSITIVE_INFINITY;
+    const deadline = performance.now() + deadlineMs;
     const wait = new SpanWait({ urgency, deadline, start, end });
     this.#attach(layer, wait, wanted);
     if (wait.tasks.size === 0) {
