@@ -2,10 +2,9 @@ import { createHash } from "node:crypto";
 import { SociError } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
-import { parseImageConfig } from "../oci/image-config.ts";
 import type { ImageSource, SignalOptions } from "../oci/image-source.ts";
-import { MAX_JSON_BYTES } from "../oci/json-document.ts";
 import type { ImageManifest } from "../oci/manifest.ts";
+import { readImageConfig } from "../oci/read-image-config.ts";
 
 /** The name of a chain of layers, the lowest first: where its merged tree is kept. */
 export function chainKeyOf(layers: readonly Digest[]): string {
@@ -20,19 +19,12 @@ export function distinctLayers(layers: readonly Descriptor[]): readonly Descript
 /** What the layers of a manifest must uncompress to, as its config says. @throws data-loss when that does not fit the manifest */
 export async function readDiffIds(
   source: ImageSource,
-  { config, layers }: ImageManifest,
-  { signal }: SignalOptions = {},
+  manifest: ImageManifest,
+  options: SignalOptions = {},
 ): Promise<ReadonlyMap<Digest, Digest>> {
+  const { config, layers } = manifest;
   const what = `config ${config.digest} of "${source.name}"`;
-  if (config.size > MAX_JSON_BYTES) {
-    throw new SociError(
-      "data-loss",
-      `Cannot read ${what}: it has ${config.size} bytes, want at most ${MAX_JSON_BYTES}`,
-    );
-  }
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of source.blob(config, { signal })) chunks.push(chunk.slice());
-  const { diffIds } = parseImageConfig(Buffer.concat(chunks), what);
+  const { diffIds } = await readImageConfig(source, manifest, options);
   if (diffIds.length !== layers.length) {
     throw new SociError(
       "data-loss",

@@ -1,11 +1,10 @@
 import type { WaitOptions } from "../async/wait-options.ts";
 import { isKind, SociError } from "../errors.ts";
 import type { Descriptor, Platform } from "./descriptor.ts";
-import { parseImageConfig } from "./image-config.ts";
 import type { ImageSource } from "./image-source.ts";
-import { MAX_JSON_BYTES } from "./json-document.ts";
 import { type ImageIndex, type ImageManifest, parseManifest } from "./manifest.ts";
 import { isConfigType, isIndexType, isManifestType } from "./media-types.ts";
+import { readImageConfig } from "./read-image-config.ts";
 import { formatPlatform, type MatchOptions, normalizePlatform, platformRank } from "./platform.ts";
 
 /** The manifest of an image for one platform. */
@@ -79,21 +78,10 @@ export async function resolveAllImages(
 /** The platform that an image's config states, in containerd's normal form. */
 export async function readImagePlatform(
   source: ImageSource,
-  { config }: ImageManifest,
-  { signal }: WaitOptions = {},
+  manifest: ImageManifest,
+  options: WaitOptions = {},
 ): Promise<Platform> {
-  const what = `config ${config.digest} of "${source.name}"`;
-  if (config.size > MAX_JSON_BYTES) {
-    throw new SociError(
-      "data-loss",
-      `Cannot read ${what}: it has ${config.size} bytes, want at most ${MAX_JSON_BYTES}`,
-    );
-  }
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of source.blob(config, { signal })) {
-    chunks.push(chunk);
-  }
-  return normalizePlatform(parseImageConfig(Buffer.concat(chunks), what).platform);
+  return normalizePlatform((await readImageConfig(source, manifest, options)).platform);
 }
 
 async function listCandidates(

@@ -2,6 +2,7 @@ import { Semaphore } from "../async/semaphore.ts";
 import type { IngestRequest, IngestResult, LayerIngester } from "../image/layer-ingester.ts";
 import { ChunkFeeder, expectAnswer } from "./chunk-feeder.ts";
 import type { IngestWorkerAnswer, IngestWorkerRequest } from "./ingest-messages.ts";
+import { readChunks } from "./read-chunks.ts";
 import { WorkerConversation, type WorkerPort } from "./worker-conversation.ts";
 
 export interface IngestWorkersOptions {
@@ -105,13 +106,4 @@ async function ingestIn(
   return {
     ztoc: ztoc === undefined ? undefined : { ...ztoc, chunks: () => readChunks(worker, signal) },
   };
-}
-
-async function* readChunks(worker: Conversation, signal?: AbortSignal): AsyncIterable<Uint8Array> {
-  for (;;) {
-    worker.send({ kind: "read" });
-    const answer = await worker.receive(signal);
-    if (answer.kind === "end") return;
-    yield expectAnswer(answer, "bytes").bytes;
-  }
 }

@@ -2,6 +2,7 @@ import { Semaphore } from "../async/semaphore.ts";
 import type { ZtocFactory, ZtocRequest, ZtocResult } from "../ztoc/build-ztoc.ts";
 import { ChunkFeeder, expectAnswer } from "./chunk-feeder.ts";
 import type { WorkerPort } from "./worker-conversation.ts";
+import { readChunks } from "./read-chunks.ts";
 import { WorkerConversation } from "./worker-conversation.ts";
 import type { ZtocWorkerAnswer, ZtocWorkerRequest } from "./ztoc-messages.ts";
 
@@ -64,13 +65,4 @@ async function buildIn(
   worker.send({ kind: "finish" });
   const { summary } = expectAnswer(await worker.receive(signal), "built");
   return { ...summary, chunks: () => readChunks(worker, signal) };
-}
-
-async function* readChunks(worker: Conversation, signal?: AbortSignal): AsyncIterable<Uint8Array> {
-  for (;;) {
-    worker.send({ kind: "read" });
-    const answer = await worker.receive(signal);
-    if (answer.kind === "end") return;
-    yield expectAnswer(answer, "bytes").bytes;
-  }
 }
