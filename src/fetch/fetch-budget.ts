@@ -3,8 +3,9 @@ const LEAST_BYTES = 512 * 1024;
 const MOST_BYTES = 24 << 20;
 /** Before anything is known of the line. */
 const FIRST_BYTES = 4 << 20;
-/** A little more than the line holds, so that it never runs dry; no more than it holds while there is demand. */
+/** A little more than the line holds, so that it never runs dry; no more while there is demand: the last request goes past the limit. */
 const MARGIN = 1.25;
+const DEMAND_MARGIN = 0.8;
 const DEMAND_MS = 1000;
 /** A rate is measured over this long, while at least one answer comes in. */
 const SAMPLE_MS = 25;
@@ -62,7 +63,7 @@ export class FetchBudget {
   /** Outstanding bytes at which no more should be requested. */
   limit(now: number): number {
     if (this.rate === 0) return FIRST_BYTES;
-    const margin = now - this.#demandAt < DEMAND_MS ? 1 : MARGIN;
+    const margin = now - this.#demandAt < DEMAND_MS ? DEMAND_MARGIN : MARGIN;
     const least = Math.max(this.rate * this.latencyMs * margin, LEAST_BYTES);
     return Math.min(least * STEP ** this.#steps, MOST_BYTES);
   }
