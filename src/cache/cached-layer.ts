@@ -55,6 +55,7 @@ export class CachedLayer implements AsyncDisposable {
   readonly #flights = new SingleFlight<"flush", void>();
   #unsavedBytes = 0;
   #isDamageKnown = false;
+  #isClosed = false;
   #closing: Promise<void> | undefined;
 
   constructor(options: CachedLayerOptions) {
@@ -116,6 +117,7 @@ export class CachedLayer implements AsyncDisposable {
    * The first time it says in the log what was found.
    */
   damage(span: number): boolean {
+    if (this.#isClosed) return false;
     const { live } = this.files;
     const word = Atomics.load(live.words, span);
     const found = (word & PRESENT) === 0 ? undefined : findDamage(this.files, span);
@@ -145,6 +147,7 @@ export class CachedLayer implements AsyncDisposable {
       futimesSync(lockFd, now, now);
       this.#dropLive();
     } finally {
+      this.#isClosed = true;
       onClose(this);
       this.files[Symbol.dispose]();
       for (const fd of [geometryFd, data.dataFd, data.mapFd, data.liveFd, lockFd]) closeSync(fd);
@@ -200,7 +203,8 @@ export class CachedLayer implements AsyncDisposable {
   #newClaim(span: number, endSpan: number): SpanClaim {
     let isHeld = true;
     const giveUp = (): boolean => {
-      if (!isHeld) return false;
+      // With the layer the lock went, and its descriptors' numbers may be other files' by now.
+      if (!isHeld || this.#isClosed) return false;
       isHeld = false;
       for (let i = span; i < endSpan; i++) this.#claimed.delete(i);
       return true;

@@ -83,6 +83,9 @@ export async function mountImage(options: MountImageOptions): Promise<MountedIma
   const inflate = resources.use(new InflatePool({ spawn: threads.spawnInflate, count: cores }));
   const prepared = resources.use(await preparing);
   inflate.warm();
+  const refetches = new Set<Promise<void>>();
+  // What was given up with its last reader still has files of the layers open.
+  resources.defer(async () => void (await Promise.allSettled(refetches)));
   // Gone before the layers and their descriptors, so made behind them.
   const scheduler = resources.use(
     new SpanScheduler({ filler: inflate, cache, deadlineMs: options.readTimeoutMs, log }),
@@ -99,14 +102,18 @@ export async function mountImage(options: MountImageOptions): Promise<MountedIma
     ports,
     refetchWhole: async (layer: CachedLayer, descriptor: Descriptor, signal: AbortSignal) => {
       const { ingest } = ingesters;
+      const refetch = refetchWhole(layer, { descriptor, source, cache, ingest, log, signal });
+      refetches.add(refetch);
       try {
-        await refetchWhole(layer, { descriptor, source, cache, ingest, log, signal });
+        await refetch;
       } catch (error) {
         // A reader that tries again and again must not fill the disk.
         if (!signal.aborted && gate.lets(layer.digest)) {
           log.error("layer cannot be had", { layer: layer.digest, source: source.name, error });
         }
         throw error;
+      } finally {
+        refetches.delete(refetch);
       }
     },
     suid: options.suid ?? false,

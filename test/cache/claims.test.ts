@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { tempDir } from "../support/temp-dir.ts";
 import { fill, fillAll, layerSample, opened, wholeSample, writeSpan } from "./samples.ts";
 import { openStrictCache } from "./shared-layer.ts";
@@ -73,4 +74,23 @@ test("CachedLayer closes twice, and its lease goes with it", async () => {
   await layer[Symbol.asyncDispose]();
   await using again = await opened(cache, digest);
   expect(again.isComplete).toBe(true);
+});
+
+test("a claim that outlives its layer touches no file that has the layer's descriptors by now", async () => {
+  await using dir = await tempDir();
+  await using cache = await openStrictCache(dir.path);
+  const layer = await cache.createLayer(digest, parts);
+  const [given, marked] = [layer.claim(0), layer.claim(1)];
+  await layer[Symbol.asyncDispose]();
+  const path = dir.join("other");
+  await Bun.write(path, new Uint8Array(200_000).fill(7));
+  const fds = Array.from({ length: 16 }, () => openSync(path, "r+"));
+  try {
+    if (typeof given === "string" || typeof marked === "string") throw new Error("no claim");
+    given[Symbol.dispose]();
+    expect(() => marked.markPresent()).toThrow("without a claim");
+    expect(readFileSync(path).every((byte) => byte === 7)).toBe(true);
+  } finally {
+    for (const fd of fds) closeSync(fd);
+  }
 });
