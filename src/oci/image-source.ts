@@ -56,7 +56,10 @@ export interface ImageSource extends AsyncDisposable {
   /** A whole blob, in order. Size and digest are verified: the last chunk comes only when both are right. */
   blob(descriptor: Descriptor, options?: SignalOptions): AsyncIterable<Uint8Array>;
 
-  /** Bytes [start, end) of a blob, exactly that many. NOT verified: the caller knows their digest. */
+  /**
+   * Bytes [start, end) of a blob, exactly that many. NOT verified: the caller knows their digest. The
+   * chunks are the caller's.
+   */
   blobRange(descriptor: Descriptor, options: BlobRangeOptions): AsyncIterable<Uint8Array>;
 
   /** Descriptors of the manifests that refer to `subject`, of one artifact type; none is an empty list. */
