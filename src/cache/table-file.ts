@@ -37,18 +37,27 @@ export function mapTable(path: string): Uint8Array {
   return content;
 }
 
+/** Two processes may make the same table: how often one may be put in the place of the other meanwhile. */
+const MAX_REPLACED = 16;
+
 /**
  * Keeps a table file from being removed to make room, until it is disposed of or the process ends; and
  * notes that it was used. @throws not-found
  */
 export function leaseTable(path: string): Disposable {
+  for (let replaced = 0; replaced < MAX_REPLACED; replaced++) {
+    const held = tryLease(path);
+    if (held !== undefined) return held;
+  }
+  throw new SociError("not-found", `Cannot keep table "${path}": it has just been removed`);
+}
+
+/** Undefined: it is being removed, or another file has just come in its place. */
+function tryLease(path: string): Disposable | undefined {
   const fd = openTable(path);
   using opened = new DisposableStack();
   const held = opened.use(closing(fd));
-  // It is being removed, or was between the two.
-  if (!tryRecordLock(fd, TABLE_LOCK, "shared") || !isSameFile(fd, path)) {
-    throw new SociError("not-found", `Cannot keep table "${path}": it has just been removed`);
-  }
+  if (!tryRecordLock(fd, TABLE_LOCK, "shared") || !isSameFile(fd, path)) return undefined;
   const now = Date.now() / 1000;
   futimesSync(fd, now, now);
   opened.move();
