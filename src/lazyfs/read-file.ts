@@ -77,6 +77,12 @@ export class FileReads {
     return ranges;
   }
 
+  /** Where in the tar a file's bytes end; undefined for a sparse one. */
+  endOf(entry: number): number | undefined {
+    if (this.#table.isSparse(entry)) return undefined;
+    return this.#table.dataOffset(entry) + this.#table.sizeOf(entry);
+  }
+
   /** Data between holes lies together in the tar: it is had at once, and not a block for each run. */
   #readSparse(
     range: FileRange,

@@ -1,7 +1,7 @@
 import type { ReadMiss } from "./fuse-messages.ts";
 
-/** The kernel asks again at once: for pages that it had read ahead, and by itself after that. */
-const REMEMBERED_MS = 100;
+/** The kernel asks again at once; whoever asks later may be somebody else, and the registry be back. */
+const REMEMBERED_MS = 20;
 const MAX_REMEMBERED = 4096;
 
 interface FailedRead extends Pick<ReadMiss, "layer" | "entry" | "offset" | "size"> {

@@ -13,12 +13,15 @@ export interface AnsweredLayer {
   readonly files: FileReads;
   /** Reads what is there by now: from the cache, or a span that is being inflated, or memory. */
   readonly reader: TarReader;
-  /** Resolves when all of these bytes of the layer's tar can be read; `isForMemory`: they were gone again before. */
-  want(
-    start: number,
-    end: number,
-    options: WaitOptions & { readonly isForMemory: boolean },
-  ): Promise<void>;
+  /** Resolves when all of these bytes of the layer's tar can be read. */
+  want(start: number, end: number, options: WantBytesOptions): Promise<void>;
+}
+
+export interface WantBytesOptions extends WaitOptions {
+  /** They had come before, and were gone again when they were to be read. */
+  readonly isForMemory: boolean;
+  /** Where in the tar the file ends that is read; undefined: not known. */
+  readonly fileEnd: number | undefined;
 }
 
 export interface ReadAnswererOptions {
@@ -127,13 +130,14 @@ export class ReadAnswerer implements AsyncDisposable {
     const layer = this.#layers.get(miss.layer);
     if (layer === undefined) throw new Error(`no layer with table ${miss.layer}`);
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      const ranges = layer.files.rangesOf(miss);
       const isForMemory = round >= ROUNDS_TO_MEMORY;
-      for (const { start, end } of ranges) {
-        await layer.want(start, end, { signal, isForMemory }).catch((cause: unknown) => {
-          throw new BytesNotHad(cause);
-        });
-      }
+      const options = { signal, isForMemory, fileEnd: layer.files.endOf(miss.entry) };
+      const wanted = layer.files
+        .rangesOf(miss)
+        .map(({ start, end }) => layer.want(start, end, options));
+      await Promise.all(wanted).catch((cause: unknown) => {
+        throw new BytesNotHad(cause);
+      });
       if (layer.files.read(miss, layer.reader, this.#target) >= 0) {
         replyData(miss.fd, miss.unique, this.#target);
         return;
