@@ -2,6 +2,7 @@ import { lstatSync, mkdirSync, readdirSync, readlinkSync, realpathSync, rmSync }
 import { statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { isErrno } from "../oci/fs-errors.ts";
+import { ensureCacheId, readCacheId } from "./cache-id.ts";
 
 /** Memory that looks like a file system, gone with the boot; anybody may write to it. */
 export const SHARED_MEMORY = "/dev/shm";
@@ -19,7 +20,7 @@ export function openLiveDirectory(
 ): string | undefined {
   const uid = process.geteuid?.() ?? 0;
   const own = join(sharedMemory, `sociable-${uid}`);
-  const directory = join(own, rootId(cacheRoot));
+  const directory = join(own, liveName(cacheRoot, ensureCacheId(cacheRoot)));
   if (!ensureOwnDirectory(own, uid) || !ensureOwnDirectory(directory, uid)) return undefined;
   linkToRoot(directory, cacheRoot);
   return directory;
@@ -34,10 +35,13 @@ export function sweepLiveDirectories(directory: string): void {
   }
 }
 
-/** Names a directory by what it is, not by where: bind mounts and renames give the same. */
-function rootId(cacheRoot: string): string {
+/**
+ * Names a cache by what it is, not by where: bind mounts and renames give the same, copies and what
+ * comes in its place do not.
+ */
+function liveName(cacheRoot: string, id: string): string {
   const { dev, ino } = statSync(cacheRoot, { bigint: true });
-  return `${dev.toString(16)}-${BigInt.asUintN(64, ino).toString(16)}`;
+  return `${dev.toString(16)}-${BigInt.asUintN(64, ino).toString(16)}-${id}`;
 }
 
 function ensureOwnDirectory(path: string, uid: number): boolean {
@@ -67,7 +71,9 @@ function linkToRoot(directory: string, cacheRoot: string): void {
 
 function isOrphan(path: string, name: string): boolean {
   try {
-    return rootId(readlinkSync(join(path, ROOT_LINK))) !== name;
+    const cacheRoot = readlinkSync(join(path, ROOT_LINK));
+    const id = readCacheId(cacheRoot);
+    return id === undefined || liveName(cacheRoot, id) !== name;
   } catch (error) {
     // No link: it is being made. No root behind it: it was removed.
     return isErrno(error, "ENOENT", "ENOTDIR") && hasLink(path);
