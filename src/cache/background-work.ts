@@ -18,8 +18,8 @@ export class BackgroundWork implements AsyncDisposable {
    * texts; what fails again and again is said less often.
    */
   add(what: string, work: () => Promise<void>): void {
+    if (this.#isEnding) return;
     this.#last = this.#last.then(async () => {
-      if (this.#isEnding) return;
       try {
         await work();
       } catch (error) {
@@ -30,7 +30,7 @@ export class BackgroundWork implements AsyncDisposable {
     });
   }
 
-  /** Begins nothing more, and waits for what has begun. */
+  /** Takes nothing more, and waits for all that it has taken. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isEnding = true;
     await this.#last;

@@ -190,6 +190,10 @@ export class LayerCache implements AsyncDisposable {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     clearInterval(this.#timer);
+    // What was made a moment ago would be thrown away after the next boot.
+    for (const directory of this.#unsynced) {
+      this.#background.add("sync", () => this.#sync(directory));
+    }
     await this.#background[Symbol.asyncDispose]();
     this.#room[Symbol.dispose]();
     this.#account[Symbol.dispose]();
@@ -204,9 +208,14 @@ export class LayerCache implements AsyncDisposable {
   #tick(): void {
     for (const layer of this.#open) this.#flushLater(layer);
     for (const directory of this.#unsynced) {
-      this.#background.add("sync", () => syncLayer(directory));
+      this.#background.add("sync", () => this.#sync(directory));
     }
-    this.#unsynced.clear();
+  }
+
+  async #sync(directory: string): Promise<void> {
+    if (!this.#unsynced.has(directory)) return;
+    await syncLayer(directory);
+    this.#unsynced.delete(directory);
   }
 
   #flushLater(layer: CachedLayer): void {

@@ -11,9 +11,6 @@ import { FileReads } from "../lazyfs/read-file.ts";
 import type { Logger } from "../observability/log.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { ImageSource } from "../oci/image-source.ts";
-import { ChainTable } from "../tree/chain-table.ts";
-import { mapTable } from "../cache/table-file.ts";
-import { LayerTable } from "../tree/layer-table.ts";
 import { sysClose } from "../sys/libc.ts";
 import { mountFuse } from "../sys/mount-fuse.ts";
 import { findMount } from "../sys/mountinfo.ts";
@@ -22,7 +19,7 @@ import { type FuseWorkerPort, FuseWorkers } from "../threads/fuse-workers.ts";
 import { type AnsweredLayer, ReadAnswerer } from "../threads/read-answerer.ts";
 import type { MountRecord } from "./mount-record.ts";
 import type { MountRecords } from "./mount-records.ts";
-import { type MountTables, mountTablesOf } from "./mount-tables.ts";
+import { type MountTables, openMountTables } from "./mount-tables.ts";
 import { unmountImage } from "./unmount-image.ts";
 
 export interface ImageMountOptions {
@@ -46,6 +43,8 @@ export interface ImageMountOptions {
   readonly dev?: boolean;
   readonly allowOther: boolean;
   readonly records: MountRecords;
+  /** Of the cache that the image is in. */
+  readonly cacheRoot: string;
   readonly log: Logger;
 }
 
@@ -83,6 +82,7 @@ export class ImageMount implements AsyncDisposable {
   readonly #answerer: ReadAnswerer;
   readonly #log: Logger;
   readonly #record: AsyncDisposable;
+  readonly #tables: Disposable;
   readonly #unmounted: Promise<void>;
   #isUnmounted = false;
   #disposed: Promise<void> | undefined;
@@ -93,8 +93,10 @@ export class ImageMount implements AsyncDisposable {
       readonly workers: FuseWorkers;
       readonly answerer: ReadAnswerer;
       readonly layerNumbers: readonly number[];
+      readonly tables: Disposable;
     },
   ) {
+    this.#tables = opened.tables;
     this.#record = opened.record;
     this.layerNumbers = opened.layerNumbers;
     this.negotiated = opened.negotiated;
@@ -114,8 +116,8 @@ export class ImageMount implements AsyncDisposable {
   /** Mounts, and serves. @throws failed-precondition, permission-denied, unsupported … */
   static async open(options: ImageMountOptions): Promise<ImageMount> {
     const { directory, name, prepared, suid = false, dev = false, allowOther } = options;
-    const tables = mountTablesOf(prepared);
     await using cleanup = new AsyncDisposableStack();
+    const tables = cleanup.use(await openMountTables(prepared, options.cacheRoot));
     const below = await findMount(directory);
     const fd = await mountFuse({
       directory,
@@ -131,7 +133,7 @@ export class ImageMount implements AsyncDisposable {
       throw new SociError("unavailable", `Cannot mount on "${directory}": it is unmounted already`);
     }
     cleanup.defer(() => unmountImage(directory, { force: true, device }));
-    const negotiated = negotiateFuse(fd, { maxRead: MAX_READ, acls: hasAcls(prepared) });
+    const negotiated = negotiateFuse(fd, { maxRead: MAX_READ, acls: tables.hasAcls });
     await setReadahead(device, READAHEAD_BYTES);
     const { treeKey, layers } = prepared;
     const record = cleanup.use(
@@ -159,8 +161,10 @@ export class ImageMount implements AsyncDisposable {
   ): Promise<ImageMount> {
     const { device } = rest;
     const record = await options.records.put({ negotiated, ...rest });
-    const tables = mountTablesOf(options.prepared);
+    await using cleanup = new AsyncDisposableStack();
+    const tables = cleanup.use(await openMountTables(options.prepared, options.cacheRoot));
     const mount = await ImageMount.#serve(options, tables, { fd, negotiated, device, record });
+    cleanup.move();
     const isResent = hasFeature(negotiated, FUSE_HAS_RESEND) && notifyResend(fd) >= 0;
     if (!isResent) {
       options.log.warn("kernel cannot ask again what the former server had not answered", {
@@ -172,15 +176,17 @@ export class ImageMount implements AsyncDisposable {
 
   static async #serve(
     options: ImageMountOptions,
-    { tables, rootChain, numbers }: MountTables,
+    mountTables: MountTables,
     connection: Connection,
   ): Promise<ImageMount> {
     const { prepared, scheduler, source, ports, log } = options;
     const { fd, negotiated } = connection;
+    const { tables, rootChain, numbers } = mountTables;
     const layers = new Map<number, AnsweredLayer>();
     for (const { descriptor, layer } of prepared.layers) {
       const table = numbers.get(descriptor.digest);
-      if (table === undefined || layers.has(table)) continue;
+      const inodes = table === undefined ? undefined : mountTables.layers.get(table);
+      if (table === undefined || inodes === undefined || layers.has(table)) continue;
       scheduler.addLayer({
         id: table,
         layer,
@@ -189,7 +195,7 @@ export class ImageMount implements AsyncDisposable {
         refetchWhole: (signal) => options.refetchWhole(layer, descriptor, signal),
       });
       layers.set(table, {
-        files: new FileReads(LayerTable.open(layer.inodes())),
+        files: new FileReads(inodes),
         reader: {
           read: (start, end, bytes, at) => scheduler.readRange(table, start, end, bytes, at),
         },
@@ -214,7 +220,8 @@ export class ImageMount implements AsyncDisposable {
     });
     cleanup.move();
     const layerNumbers = [...layers.keys()];
-    return new ImageMount(options, { ...connection, workers, answerer, layerNumbers });
+    const opened = { workers, answerer, layerNumbers, tables: mountTables };
+    return new ImageMount(options, { ...connection, ...opened });
   }
 
   /** Resolves when it has been unmounted, by whomever; rejects when it cannot be served any more. */
@@ -244,6 +251,7 @@ export class ImageMount implements AsyncDisposable {
     // Also when it cannot be unmounted; from the last to the first. The descriptor's number may be
     // another file's next, and a late reply would go there: so it is closed when all are given.
     await using ending = new AsyncDisposableStack();
+    ending.use(this.#tables);
     ending.defer(() => void sysClose(this.#fd));
     ending.use(this.#record);
     ending.use(this.#answerer);
@@ -252,9 +260,4 @@ export class ImageMount implements AsyncDisposable {
     this.#answerer.interruptAll();
     await this.unmount();
   }
-}
-
-function hasAcls({ layers, treePath }: MountableImage): boolean {
-  if (ChainTable.open(mapTable(treePath)).hasAcls) return true;
-  return layers.some(({ layer }) => LayerTable.open(layer.inodes()).hasAcls);
 }

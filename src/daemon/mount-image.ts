@@ -75,13 +75,17 @@ export async function mountImage(options: MountImageOptions): Promise<MountedIma
   const record = connectionFd === undefined ? undefined : await recordOf(directory, records);
   const preparing =
     record === undefined ? prepare(cache, ingesters, options) : reopenImage({ cache, ...record });
+  resources.defer(async () => {
+    const [outcome] = await Promise.allSettled([preparing]);
+    if (outcome.status === "fulfilled") await outcome.value[Symbol.asyncDispose]();
+  });
   // Threads load their code while the network is waited for.
   const ports = Array.from({ length: FUSE_THREADS }, () => threads.spawnFuse());
   resources.defer(() => {
     for (const port of ports) port.terminate();
   });
   const inflate = resources.use(new InflatePool({ spawn: threads.spawnInflate, count: cores }));
-  const prepared = resources.use(await preparing);
+  const prepared = await preparing;
   inflate.warm();
   const refetches = new Set<Promise<void>>();
   // What was given up with its last reader still has files of the layers open.
@@ -120,6 +124,7 @@ export async function mountImage(options: MountImageOptions): Promise<MountedIma
     dev: options.dev ?? false,
     allowOther: options.allowOther,
     records,
+    cacheRoot: cache.root,
     log,
   };
   signal?.throwIfAborted();

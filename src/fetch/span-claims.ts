@@ -5,6 +5,8 @@ export interface SpanClaimsOptions {
   readonly onPresent: (task: SpanTask) => void;
   /** Whoever filled the task's span has given it up: it is claimed for the task. */
   readonly onFree: (task: SpanTask) => void;
+  /** It cannot be told who fills the task's span. */
+  readonly onLost: (task: SpanTask, error: unknown) => void;
 }
 
 /** How often another process is looked after that fills a span that we want. */
@@ -72,7 +74,15 @@ export class SpanClaims implements Disposable {
   #look(): void {
     this.#timer = undefined;
     for (const task of [...this.#elsewhere]) {
-      const claim = task.layer.cached.claim(task.span);
+      let claim: ReturnType<typeof task.layer.cached.claim>;
+      try {
+        claim = task.layer.cached.claim(task.span);
+      } catch (error) {
+        // Of the lock itself: nobody is above us here to be told.
+        this.#elsewhere.delete(task);
+        this.#options.onLost(task, error);
+        continue;
+      }
       if (claim === "busy") continue;
       this.#elsewhere.delete(task);
       if (claim === "present") {

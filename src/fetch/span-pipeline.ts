@@ -1,4 +1,5 @@
 import type { Logger } from "../observability/log.ts";
+import { RepeatGate } from "../observability/repeat-gate.ts";
 import { finalError, isNoRoom, noRoom, noteWrong } from "./fetch-failure.ts";
 import { UNWANTED } from "./fetch-priority.ts";
 import type { MemorySpans } from "./memory-spans.ts";
@@ -24,6 +25,7 @@ export class SpanPipeline {
   readonly chunks = new SharedChunks();
   readonly #options: SpanPipelineOptions;
   readonly #log: Logger;
+  readonly #lost = new RepeatGate();
   readonly #filling: SpanFilling;
   readonly #requests: SpanRequests;
   #isFullTold = false;
@@ -162,7 +164,10 @@ export class SpanPipeline {
     const { layer, span } = task;
     const reason = cause instanceof Error ? cause.message : String(cause);
     const source = layer.health.source.name;
-    this.#log.error("span cannot be had", { layer: layer.descriptor.digest, span, source, reason });
+    const { digest } = layer.descriptor;
+    // Whoever reads it again and again is told once in a while.
+    const level = this.#lost.lets(digest) ? "error" : "debug";
+    this.#log[level]("span cannot be had", { layer: digest, span, source, reason });
     this.#end(task, finalError(task, cause));
   }
 

@@ -69,6 +69,7 @@ export class SpanRequests {
     this.#claims = new SpanClaims({
       onPresent: options.onPresent,
       onFree: (task) => this.queue(task),
+      onLost: options.onLost,
     });
     this.#fetches = new RunningFetches({
       counts,

@@ -4,6 +4,7 @@ import type { LayerCache } from "../cache/layer-cache.ts";
 import { DAMAGED } from "../cache/layer-reader.ts";
 import { SociError } from "../errors.ts";
 import { type Logger, NO_LOG } from "../observability/log.ts";
+import { RepeatGate } from "../observability/repeat-gate.ts";
 import type { ImageSource } from "../oci/image-source.ts";
 import { AheadWatch } from "./ahead-watch.ts";
 import { BackgroundFill } from "./background-fill.ts";
@@ -72,6 +73,7 @@ const ROUNDS_TO_MEMORY = 3;
 export class SpanScheduler implements AsyncDisposable {
   readonly #options: SpanSchedulerOptions;
   readonly #log: Logger;
+  readonly #late = new RepeatGate();
   readonly #deadlineMs: number;
   readonly #layers = new Map<number, ScheduledLayer>();
   readonly #sources = new Map<ImageSource, SourceHealth>();
@@ -372,7 +374,8 @@ export class SpanScheduler implements AsyncDisposable {
     const { digest } = layer.descriptor;
     const source = layer.health.source.name;
     const reason = error instanceof Error ? error.message : "it took too long";
-    this.#log.error("span cannot be had in time", { layer: digest, span, source, reason });
+    const level = this.#late.lets(digest) ? "error" : "debug";
+    this.#log[level]("span cannot be had in time", { layer: digest, span, source, reason });
     const message = `Cannot read span ${span} of layer ${digest} of "${source}" within ${this.#deadlineMs} ms`;
     this.#leave(wait, new SociError("unavailable", message, { cause: error }));
   }

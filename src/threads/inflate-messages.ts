@@ -49,6 +49,8 @@ export type InflateRequest =
   | { readonly kind: "drop"; readonly chunks: readonly number[] }
   | FillMessage
   | AppendMessage
+  /** The last: closes all and answers `ended`. */
+  | { readonly kind: "end" }
   | { readonly kind: "abort"; readonly slot: number }
   | {
       readonly kind: "want";
@@ -58,6 +60,7 @@ export type InflateRequest =
     };
 
 export type InflateAnswer =
+  | { readonly kind: "ended" }
   | { readonly kind: "reached"; readonly slot: number }
   | { readonly kind: "filled" | "aborted"; readonly slot: number }
   | { readonly kind: "kept"; readonly slot: number; readonly bytes: Uint8Array<ArrayBuffer> }

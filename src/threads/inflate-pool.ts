@@ -33,7 +33,7 @@ export interface InflatePoolOptions {
 const FILLS_AHEAD = 2;
 
 /** Fills spans in threads, which are started when needed. */
-export class InflatePool implements SpanFiller, Disposable {
+export class InflatePool implements SpanFiller, AsyncDisposable {
   readonly #spawn: () => InflatePort;
   readonly #count: number;
   readonly #threads: InflateThread[] = [];
@@ -81,11 +81,11 @@ export class InflatePool implements SpanFiller, Disposable {
     return fill;
   }
 
-  /** Ends the threads. Fills under way never end. */
-  [Symbol.dispose](): void {
+  /** Ends the threads, once they have closed their files. Fills under way never end. */
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;
     this.#waiting.clear();
-    for (const thread of this.#threads.splice(0)) thread[Symbol.dispose]();
+    await Promise.all(this.#threads.splice(0).map((thread) => thread[Symbol.asyncDispose]()));
   }
 
   /** Demand is sent at once: its thread puts everything else aside for it. */
@@ -200,7 +200,7 @@ interface ThreadEvents {
 }
 
 /** One thread as the pool sees it. */
-class InflateThread implements Disposable {
+class InflateThread implements AsyncDisposable {
   readonly #port: InflatePort;
   readonly #events: ThreadEvents;
   readonly #words = new Int32Array(new SharedArrayBuffer(SHARED_WORDS * 4));
@@ -208,6 +208,7 @@ class InflateThread implements Disposable {
   readonly #freeSlots = Array.from({ length: FILL_SLOTS }, (_, slot) => FILL_SLOTS - 1 - slot);
   readonly #knownLayers = new Set<number>();
   readonly #knownChunks = new Set<number>();
+  readonly #ended = Promise.withResolvers<void>();
   #isWarm = false;
 
   constructor(port: InflatePort, events: ThreadEvents) {
@@ -298,8 +299,10 @@ class InflateThread implements Disposable {
     if (chunks.length > 0) this.#post({ kind: "drop", chunks });
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#fills.clear();
+    this.#post({ kind: "end" });
+    await this.#ended.promise;
     this.#port.terminate();
   }
 
@@ -315,6 +318,10 @@ class InflateThread implements Disposable {
   }
 
   #hear(answer: InflateAnswer): void {
+    if (answer.kind === "ended") {
+      this.#ended.resolve();
+      return;
+    }
     const fill = this.#fills.get(answer.slot);
     if (fill === undefined) return;
     if (answer.kind === "reached") fill.events.onReached();
@@ -332,6 +339,7 @@ class InflateThread implements Disposable {
   #die(error: Error): void {
     this.#events.onDeath();
     this.#port.terminate();
+    this.#ended.resolve();
     for (const [slot, fill] of [...this.#fills]) this.#end(slot, fill, { kind: "failed", error });
   }
 }
@@ -342,7 +350,7 @@ function mostUrgent(fills: Iterable<Fill>): Fill | undefined {
   return best;
 }
 
-function outcomeOf(answer: Exclude<InflateAnswer, { kind: "reached" }>): FillOutcome {
+function outcomeOf(answer: Exclude<InflateAnswer, { kind: "reached" | "ended" }>): FillOutcome {
   switch (answer.kind) {
     case "filled":
     case "aborted":

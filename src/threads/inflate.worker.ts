@@ -76,6 +76,11 @@ function handle(request: InflateRequest): void {
       layers.delete(request.layer);
       handles.delete(request.layer);
       return;
+    case "end":
+      for (const files of layers.values()) files[Symbol.dispose]();
+      layers.clear();
+      self.postMessage({ kind: "ended" });
+      return;
     case "drop":
       for (const chunk of request.chunks) chunks.delete(chunk);
       // An idle thread collects nothing by itself, and would hold on to the memory.

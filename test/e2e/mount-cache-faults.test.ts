@@ -64,7 +64,37 @@ async function each(paths: readonly string[], change: (path: string) => Promise<
   for (const path of paths) await change(path);
 }
 
+const FILE_DAMAGES: readonly Damage[] = [
+  ...["geometry", "entries", "inodes"].flatMap((name): Damage[] => [
+    {
+      title: `${name} is deleted`,
+      damage: (stage) => each(cacheFiles(stage, name), (path) => unlink(path)),
+    },
+    {
+      title: `${name} is truncated`,
+      damage: (stage) => each(cacheFiles(stage, name), (path) => truncate(path, 100)),
+    },
+    {
+      title: `${name} is overwritten`,
+      damage: (stage) => each(cacheFiles(stage, name), (path) => fill(path, 0x20, 60)),
+    },
+  ]),
+  {
+    title: "the trees are truncated",
+    damage: async (stage) => each(await trees(stage), (path) => truncate(path, 100)),
+  },
+  {
+    title: "the trees are overwritten",
+    damage: async (stage) => each(await trees(stage), (path) => fill(path, 0x20, 60)),
+  },
+  {
+    title: "the trees are deleted",
+    damage: async (stage) => each(await trees(stage), (path) => unlink(path)),
+  },
+];
+
 const LIVE_DAMAGES: readonly Damage[] = [
+  ...FILE_DAMAGES,
   {
     title: "the data is deleted",
     damage: (stage) => each(cacheFiles(stage, "data"), (path) => unlink(path)),
@@ -120,28 +150,6 @@ const DEAD_DAMAGES: readonly Damage[] = [
   {
     title: "the live maps are truncated",
     damage: async (stage) => each(await liveFiles(stage), (path) => truncate(path, 70)),
-  },
-  ...["geometry", "entries", "inodes"].flatMap((name): Damage[] => [
-    {
-      title: `${name} is deleted`,
-      damage: (stage) => each(cacheFiles(stage, name), (path) => unlink(path)),
-    },
-    {
-      title: `${name} is truncated`,
-      damage: (stage) => each(cacheFiles(stage, name), (path) => truncate(path, 100)),
-    },
-    {
-      title: `${name} is overwritten`,
-      damage: (stage) => each(cacheFiles(stage, name), (path) => fill(path, 0x20, 60)),
-    },
-  ]),
-  {
-    title: "the trees are overwritten",
-    damage: async (stage) => each(await trees(stage), (path) => fill(path, 0x20, 60)),
-  },
-  {
-    title: "the trees are deleted",
-    damage: async (stage) => each(await trees(stage), (path) => unlink(path)),
   },
 ];
 

@@ -1,5 +1,6 @@
 import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { readCacheId } from "../../src/cache/cache-id.ts";
 import { removeMount } from "./mount-process.ts";
 import { type TempDir, tempDir } from "./temp-dir.ts";
 
@@ -21,8 +22,10 @@ export async function mountTemp(): Promise<TempDir> {
 
 /** Where a state root has its live maps in shared memory; see cache/live-directory.ts. */
 export async function liveDirectoryOf(root: string): Promise<string> {
-  const { dev, ino, uid } = await stat(join(root, "cache"), { bigint: true });
-  return `/dev/shm/sociable-${uid}/${dev.toString(16)}-${ino.toString(16)}`;
+  const cacheRoot = join(root, "cache");
+  const { dev, ino, uid } = await stat(cacheRoot, { bigint: true });
+  const id = readCacheId(cacheRoot);
+  return `/dev/shm/sociable-${uid}/${dev.toString(16)}-${ino.toString(16)}-${id}`;
 }
 
 async function removeLive(root: string): Promise<void> {
