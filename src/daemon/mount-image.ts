@@ -16,6 +16,7 @@ import { findMount } from "../sys/mountinfo.ts";
 import { SociError } from "../errors.ts";
 import type { ExplicitIndex } from "../soci/discover.ts";
 import { StoreOnDemand } from "../soci/store-on-demand.ts";
+import { sysDiscard } from "../sys/libc.ts";
 import { InflatePool } from "../threads/inflate-pool.ts";
 import { IngestWorkers } from "../threads/ingest-workers.ts";
 import { TablesWorker } from "../threads/tables-worker.ts";
@@ -92,7 +93,13 @@ export async function mountImage(options: MountImageOptions): Promise<MountedIma
   resources.defer(async () => void (await Promise.allSettled(refetches)));
   // Gone before the layers and their descriptors, so made behind them.
   const scheduler = resources.use(
-    new SpanScheduler({ filler: inflate, cache, deadlineMs: options.readTimeoutMs, log }),
+    new SpanScheduler({
+      filler: inflate,
+      cache,
+      deadlineMs: options.readTimeoutMs,
+      log,
+      discard: (bytes) => void sysDiscard(bytes),
+    }),
   );
   // The tree must be there for whoever goes on serving the mount.
   resources.use(leaseTable(prepared.treePath));

@@ -20,6 +20,9 @@ export interface MountTables extends Disposable {
   readonly hasAcls: boolean;
 }
 
+/** The tables' own checksums are looked at when they are opened here; once is enough for all threads. */
+const NO_CHECK = { verify: false };
+
 /** Gives numbers to the tables of an image: its distinct layers in order, from 1 on, then its chain. */
 export async function openMountTables(
   { layers, treePath }: MountableImage,
@@ -36,7 +39,7 @@ export async function openMountTables(
       table = numbers.size + 1;
       numbers.set(descriptor.digest, table);
       const inodes = opened.use(await openPrivateTable(layer.paths.inodes, cacheRoot)).path;
-      layerTables.set(table, LayerTable.open(mapTable(inodes)));
+      layerTables.set(table, LayerTable.open(mapTable(inodes, NO_CHECK)));
       tables.push({ kind: "layer", table, inodes, files: layer.handle });
     }
     chain.push(table);
@@ -49,7 +52,7 @@ export async function openMountTables(
     );
   }
   const { path } = opened.use(await openPrivateTable(treePath, cacheRoot));
-  const tree = ChainTable.open(mapTable(path));
+  const tree = ChainTable.open(mapTable(path, NO_CHECK));
   tables.push({ kind: "chain", table: rootChain, path, layers: chain });
   const held = opened.move();
   return {

@@ -18,10 +18,18 @@ export interface SharedChunk {
  */
 export class SharedChunks {
   readonly #free: SharedChunk[] = [];
+  readonly #discard: (bytes: Uint8Array) => void;
   #nextId = 0;
   #live = 0;
   /** The least that lay idle since the last trim(). */
   #idle = 0;
+
+  /** `discard` gives memory back that would otherwise wait until every thread has collected it. */
+  constructor({
+    discard = () => undefined,
+  }: { readonly discard?: ((bytes: Uint8Array) => void) | undefined } = {}) {
+    this.#discard = discard;
+  }
 
   /** Bytes of memory held, in use or not. */
   get heldBytes(): number {
@@ -52,6 +60,7 @@ export class SharedChunks {
     const dropped = this.#free.splice(0, this.#idle);
     this.#live -= dropped.length;
     this.#idle = this.#free.length;
+    for (const { bytes } of dropped) this.#discard(bytes);
     return dropped.map(({ id }) => id);
   }
 

@@ -15,6 +15,8 @@ export interface SpanPipelineOptions extends Pick<
   "reserve" | "log" | "counts" | "maxBytes" | "maxDemandBytes" | "askMore" | "onNoRanges"
 > {
   readonly filler: SpanFiller;
+  /** Gives the memory of bytes back that nobody needs, at once; they are undefined then. */
+  readonly discard?: ((bytes: Uint8Array) => void) | undefined;
   readonly memory: MemorySpans;
   /** A task is over: its span is readable, or `error` says why not. */
   readonly onEnd: (task: SpanTask, error?: unknown) => void;
@@ -22,7 +24,7 @@ export interface SpanPipelineOptions extends Pick<
 
 /** Spans from wanting them to having them: requests, then inflate threads, then cache or memory. */
 export class SpanPipeline {
-  readonly chunks = new SharedChunks();
+  readonly chunks: SharedChunks;
   readonly #options: SpanPipelineOptions;
   readonly #log: Logger;
   readonly #lost = new RepeatGate();
@@ -31,6 +33,7 @@ export class SpanPipeline {
   #isFullTold = false;
 
   constructor(options: SpanPipelineOptions) {
+    this.chunks = new SharedChunks({ discard: options.discard });
     this.#options = options;
     this.#log = options.log;
     this.#filling = new SpanFilling({

@@ -26,6 +26,8 @@ export interface SpanSchedulerOptions {
   readonly filler: SpanFiller;
   /** Where room is made for the spans of its layers. */
   readonly cache: LayerCache;
+  /** Gives the memory of bytes back that nobody needs, at once; they are undefined then. */
+  readonly discard?: (bytes: Uint8Array) => void;
   readonly log?: Logger;
   /** How long a demanded range may take, failures and all. */
   readonly deadlineMs?: number | undefined;
@@ -62,7 +64,7 @@ interface Wanted extends AheadRange {
 
 const MiB = 1 << 20;
 const WATCH_MS = 250;
-const TRIM_MS = 2000;
+const TRIM_MS = 1000;
 /** After so many rounds in which what had come was gone again, a span is kept in memory for its reader. */
 const ROUNDS_TO_MEMORY = 3;
 
@@ -102,6 +104,7 @@ export class SpanScheduler implements AsyncDisposable {
     this.#memory = new MemorySpans({ maxBytes: maxMemoryBytes });
     this.#pipeline = new SpanPipeline({
       filler,
+      discard: options.discard,
       reserve: roomIn(cache),
       log,
       maxBytes,

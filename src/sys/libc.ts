@@ -27,6 +27,7 @@ const SYMBOLS = {
   sendmsg: { args: ["i32", "ptr", "i32"], returns: I64 },
   recvmsg: { args: ["i32", "ptr", "i32"], returns: I64 },
   syscall: { args: [I64, I64, I64, I64], returns: I64 },
+  madvise: { args: ["ptr", "u64", "i32"], returns: "i32" },
   epoll_create1: { args: ["i32"], returns: "i32" },
   epoll_ctl: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
   epoll_wait: { args: ["i32", "ptr", "i32", "i32"], returns: "i32" },
@@ -271,4 +272,16 @@ export function sysGetXattr(
 
 function cString(text: string | Uint8Array): Uint8Array {
   return typeof text === "string" ? pathBytes(text) : Buffer.concat([text, Buffer.of(0)]);
+}
+
+const MADV_DONTNEED = 4;
+// The largest page that there is: what is not a multiple of it is left alone.
+const PAGE_BYTES = 64 * 1024;
+
+/** madvise(2): gives the memory of these bytes back at once, which are undefined from then on. Not of a mapped file. */
+export function sysDiscard(bytes: Uint8Array): number {
+  const address = addressOf(bytes);
+  const start = Math.ceil(address / PAGE_BYTES) * PAGE_BYTES;
+  const end = Math.floor((address + bytes.length) / PAGE_BYTES) * PAGE_BYTES;
+  return end <= start ? 0 : result(libc.madvise(start as Pointer, end - start, MADV_DONTNEED));
 }

@@ -7,7 +7,7 @@ import {
   modeOfKind,
   nameLengthOfKind,
 } from "./chain-table-format.ts";
-import { badTable, openTable, wordsOf } from "./flat-table.ts";
+import { badTable, openTable, type OpenTableOptions, wordsOf } from "./flat-table.ts";
 import { DIRECTORY_SIZE, type NodeAttributes, S_IFDIR, S_IFMT } from "./node-attributes.ts";
 import { getU64 } from "./u64.ts";
 import { XattrTable } from "./xattr-table.ts";
@@ -46,21 +46,22 @@ export class ChainTable {
   readonly #children: Uint32Array;
   readonly #xattrs: XattrTable;
 
-  private constructor(bytes: Uint8Array) {
-    const sections = openTable(CHAIN_TABLE, bytes, CHAIN_SECTIONS);
+  private constructor(bytes: Uint8Array, options: OpenTableOptions) {
+    const sections = openTable(CHAIN_TABLE, bytes, CHAIN_SECTIONS, options);
     this.#directories = wordsOf(CHAIN_TABLE, sections[0] ?? EMPTY, DIRECTORY.words);
     this.#children = wordsOf(CHAIN_TABLE, sections[1] ?? EMPTY, CHILD.words);
     this.names = sections[2] ?? EMPTY;
     const digests = Buffer.from(sections[3] ?? EMPTY).toString("latin1");
     this.layers = digests === "" ? [] : digests.split("\n");
     this.#xattrs = new XattrTable(CHAIN_TABLE, sections.slice(4));
+    if (options.isChecked === true) return;
     this.#checkDirectories();
     this.#checkChildren();
   }
 
   /** @throws data-loss for bytes that encodeChainTable() has not made */
-  static open(bytes: Uint8Array): ChainTable {
-    return new ChainTable(bytes);
+  static open(bytes: Uint8Array, options: OpenTableOptions = {}): ChainTable {
+    return new ChainTable(bytes, options);
   }
 
   get directoryCount(): number {

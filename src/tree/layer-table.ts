@@ -1,4 +1,4 @@
-import { badTable, openTable, wordsOf } from "./flat-table.ts";
+import { badTable, openTable, type OpenTableOptions, wordsOf } from "./flat-table.ts";
 import { EXTENT, INODE, LAYER_SECTIONS, LAYER_TABLE, SPARSE } from "./layer-table-format.ts";
 import { type NodeAttributes, S_IFLNK, S_IFMT, S_IFREG } from "./node-attributes.ts";
 import { getU64 } from "./u64.ts";
@@ -27,19 +27,19 @@ export class LayerTable {
   readonly #targets: Uint8Array;
   readonly #xattrs: XattrTable;
 
-  private constructor(bytes: Uint8Array) {
-    const sections = openTable(LAYER_TABLE, bytes, LAYER_SECTIONS);
+  private constructor(bytes: Uint8Array, options: OpenTableOptions) {
+    const sections = openTable(LAYER_TABLE, bytes, LAYER_SECTIONS, options);
     this.#inodes = wordsOf(LAYER_TABLE, sections[0] ?? EMPTY, INODE.words);
     this.#sparse = wordsOf(LAYER_TABLE, sections[1] ?? EMPTY, SPARSE.words);
     this.#extents = wordsOf(LAYER_TABLE, sections[2] ?? EMPTY, EXTENT.words);
     this.#targets = sections[3] ?? EMPTY;
     this.#xattrs = new XattrTable(LAYER_TABLE, sections.slice(4));
-    this.#checkInodes();
+    if (options.isChecked !== true) this.#checkInodes();
   }
 
   /** @throws data-loss for bytes that encodeLayerTable() has not made */
-  static open(bytes: Uint8Array): LayerTable {
-    return new LayerTable(bytes);
+  static open(bytes: Uint8Array, options: OpenTableOptions = {}): LayerTable {
+    return new LayerTable(bytes, options);
   }
 
   /** Entries of the layer, also those that made no inode. */
