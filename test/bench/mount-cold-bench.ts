@@ -249,7 +249,7 @@ async function fillAll({ stage, context, input, url, blobBytes }: ColdReads): Pr
         ({ wallSeconds }) => wallSeconds,
       ),
     );
-  const lineRate = blobBytes / GIGABIT_BYTES;
+  const lineRate = Math.round((blobBytes / GIGABIT_BYTES) * 100) / 100;
   return {
     name: "mount-fill",
     title: `all of an image made local, ${mountColdBench.summary}`,
