@@ -13,7 +13,7 @@ async function layerZtoc(): Promise<Uint8Array> {
     name: `files/${i}`,
     content: randomFillSync(new Uint8Array(i % 10 === 0 ? 70 * KB : 10 * KB)),
   }));
-  const layer = gzipSync(await buildTar(entries), { level: 1 });
+  const layer = gzipSync(await buildTar(entries));
   return (await ztocOf(layer)).bytes;
 }
 
