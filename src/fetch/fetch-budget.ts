@@ -5,7 +5,7 @@ const MOST_BYTES = 24 << 20;
 const FIRST_BYTES = 4 << 20;
 /** A little more than the line holds, so that it never runs dry; no more while there is demand: the last request goes past the limit. */
 const MARGIN = 1.25;
-const DEMAND_MARGIN = 0.8;
+const DEMAND_MARGIN = 0.6;
 const DEMAND_MS = 1000;
 /** A rate is measured over this long, while at least one answer comes in. */
 const SAMPLE_MS = 25;
