@@ -9,6 +9,7 @@ import { coresBench } from "../test/bench/cores-bench.ts";
 import { createBench } from "../test/bench/create-bench.ts";
 import { engineBench } from "../test/bench/engine-bench.ts";
 import { formatRow } from "../test/bench/format-row.ts";
+import { fuseBench } from "../test/bench/fuse-bench.ts";
 import { gzipBench } from "../test/bench/gzip-bench.ts";
 import { LayerSupply } from "../test/bench/layer-supply.ts";
 import { describeMachine } from "../test/bench/machine.ts";
@@ -42,6 +43,7 @@ const BENCHES: readonly Bench[] = [
   mountWarmBench,
   mountTarBench,
   mountCrowdBench,
+  fuseBench,
 ];
 const PACKAGES = [
   { name: "libdeflate-tools", program: "libdeflate-gzip" },
