@@ -2,6 +2,7 @@ import type { CachedLayer } from "../cache/cached-layer.ts";
 import type { LayerGeometry } from "../cache/layer-geometry.ts";
 import { LayerReader } from "../cache/layer-reader.ts";
 import { SociError } from "../errors.ts";
+import { SociError } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { SequentialStreams } from "./sequential-streams.ts";
 import type { SourceHealth } from "./source-health.ts";
@@ -59,6 +60,16 @@ export class ScheduledLayer {
       spanOf: (offset) => geometry.spanOf(offset),
       spanStart: (span) => geometry.uncompressedStart(span),
     });
+  }
+
+  /** A zTOC may say of a file that it lies where its layer has nothing. @throws data-loss */
+  checkRange(start: number, end: number): void {
+    const { dataSize } = this.geometry;
+    if (start >= 0 && start <= end && end <= dataSize) return;
+    throw new SociError(
+      "data-loss",
+      `Cannot read bytes ${start} to ${end} of layer ${this.descriptor.digest}: it has ${dataSize}`,
+    );
   }
 
   compressedLength(span: number): number {

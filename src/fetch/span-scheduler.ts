@@ -225,7 +225,7 @@ export class SpanScheduler implements AsyncDisposable {
   async #want(layer: ScheduledLayer, wanted: Wanted): Promise<void> {
     const { start, end, priority, fileEnd, signal } = wanted;
     this.#refuseDisposed();
-    checkRange(layer, start, end);
+    layer.checkRange(start, end);
     if (start === end) return;
     if (layer.geometry.encoding === "whole") {
       await this.#wantWhole(layer, { start, end }, signal);
@@ -401,13 +401,4 @@ export class SpanScheduler implements AsyncDisposable {
   #refuseDisposed(): void {
     if (this.#isDisposed) throw new DOMException("the scheduler is closed", "AbortError");
   }
-}
-
-/** A zTOC may say of a file that it lies where its layer has nothing. */
-function checkRange({ geometry, descriptor }: ScheduledLayer, start: number, end: number): void {
-  if (start >= 0 && start <= end && end <= geometry.dataSize) return;
-  throw new SociError(
-    "data-loss",
-    `Cannot read bytes ${start} to ${end} of layer ${descriptor.digest}: it has ${geometry.dataSize}`,
-  );
 }
