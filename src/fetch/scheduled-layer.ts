@@ -2,7 +2,6 @@ import type { CachedLayer } from "../cache/cached-layer.ts";
 import type { LayerGeometry } from "../cache/layer-geometry.ts";
 import { LayerReader } from "../cache/layer-reader.ts";
 import { SociError } from "../errors.ts";
-import { SociError } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { SequentialStreams } from "./sequential-streams.ts";
 import type { SourceHealth } from "./source-health.ts";
