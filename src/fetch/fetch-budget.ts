@@ -6,6 +6,8 @@ const FIRST_BYTES = 4 << 20;
 /** A little more than the line holds, so that it never runs dry; no more while there is demand: the last request goes past the limit. */
 const MARGIN = 1.25;
 const DEMAND_MARGIN = 0.6;
+/** Of what nobody will wait for soon: a demand then has most of the line for itself. */
+const BACKGROUND_MARGIN = 0.25;
 const DEMAND_MS = 1000;
 /** A rate is measured over this long, while at least one answer comes in. */
 const SAMPLE_MS = 25;
@@ -39,6 +41,7 @@ export class FetchBudget {
   #roundBytes = 0;
   #wasShort = false;
   #isShort = false;
+  #isBackgroundShort = false;
   /** Steps up; the rate before the last one, and how many rounds until it is judged or the next tried. */
   #steps = 0;
   #rateBefore: number | undefined;
@@ -61,24 +64,26 @@ export class FetchBudget {
   }
 
   /** Outstanding bytes at which no more should be requested. */
-  limit(now: number): number {
+  limit(now: number, isBackground = false): number {
     if (this.rate === 0) return FIRST_BYTES;
-    const margin = now - this.#demandAt < DEMAND_MS ? DEMAND_MARGIN : MARGIN;
+    const besideDemand = isBackground ? BACKGROUND_MARGIN : DEMAND_MARGIN;
+    const margin = now - this.#demandAt < DEMAND_MS ? besideDemand : MARGIN;
     const least = Math.max(this.rate * this.latencyMs * margin, LEAST_BYTES);
     return Math.min(least * STEP ** this.#steps, MOST_BYTES);
   }
 
   /** Whether work that can wait may be requested now. */
-  hasRoom(now: number): boolean {
-    const hasRoom = this.#outstanding < this.limit(now);
+  hasRoom(now: number, isBackground = false): boolean {
+    const hasRoom = this.#outstanding < this.limit(now, isBackground);
     this.#isShort = !hasRoom;
+    this.#isBackgroundShort = isBackground;
     this.#wasShort ||= !hasRoom;
     return hasRoom;
   }
 
   /** Whether there is room now, and was none when hasRoom() was asked last. */
   hasRoomAgain(now: number): boolean {
-    return this.#isShort && this.#outstanding < this.limit(now);
+    return this.#isShort && this.#outstanding < this.limit(now, this.#isBackgroundShort);
   }
 
   /** Something is requested that somebody waits for. */

@@ -198,7 +198,7 @@ export class SpanRequests {
     }
     const { budget } = layer.health;
     if (bytes > Math.min(maxBytes, budget.limit(now) + FILLING_BYTES)) return "memory";
-    return budget.hasRoom(now) ? undefined : "line";
+    return budget.hasRoom(now, urgency === BACKGROUND) ? undefined : "line";
   }
 
   #start(seed: SpanTask, now: number): void {
