@@ -1,4 +1,4 @@
-import { DEMAND } from "./fetch-priority.ts";
+import { BACKGROUND, DEMAND } from "./fetch-priority.ts";
 import type { SpanTask } from "./span-task.ts";
 
 /** One request, at most. */
@@ -18,7 +18,8 @@ export function gatherRequest(seed: SpanTask, now: number): SpanTask[] {
   const { budget } = layer.health;
   const isDemand = seed.urgency === DEMAND;
   // One request for all that there is room for: several at once would share the line, and each be late.
-  const room = Math.min(budget.limit(now) - budget.outstanding, MAX_RANGE);
+  const limit = budget.limit(now, seed.urgency === BACKGROUND);
+  const room = Math.min(limit - budget.outstanding, MAX_RANGE);
   return gatherRun(seed, {
     maxBytes: isDemand ? MAX_RANGE : room,
     maxExtraBytes: isDemand ? MAX_EXTRA : room,
