@@ -1,6 +1,6 @@
 import { memoryOf, privateBytesOf } from "./process-figures.ts";
 
-const INTERVAL_MS = 20;
+const INTERVAL_MS = 50;
 
 /** Looks at a process's memory again and again until it is disposed of: the kernel keeps a peak of all of it only. */
 export class MemoryWatch implements Disposable {

@@ -70,6 +70,8 @@ export class MountStage implements AsyncDisposable {
       }),
     );
     const ztocBytes = await pushIndex(imageAt(registry.host), dir, context);
+    // What was written so far shall not be on its way to the disk while others are measured.
+    await runCommand(["sync"], { signal: context.signal });
     return new MountStage(options, { dir, registry, line, ztocBytes, resources: resources.move() });
   }
 

@@ -2,7 +2,6 @@ import { join } from "node:path";
 import type { Bench } from "./bench-context.ts";
 import { coldFiles } from "./cold-files.ts";
 import { compareSides } from "./compare-sides.ts";
-import { dropCaches } from "./drop-caches.ts";
 import { describeLayer } from "./layer-supply.ts";
 import { MemoryWatch } from "./memory-watch.ts";
 import { blobAt, MountStage } from "./mount-stage.ts";
@@ -42,7 +41,6 @@ export const mountTarBench: Bench = {
           label: OURS,
           includes: "from the start of the process; CPU of tar and of the mount",
           measure: async () => {
-            await dropCaches();
             await using mount = await stage.mount();
             using watch = new MemoryWatch(mount.pid);
             const tar = await measureCommand(["sh", "-c", TAR, mount.directory], { signal });
@@ -77,7 +75,6 @@ export const mountTarBench: Bench = {
           includes: "download to a file, unpack it, tar",
           measure: async () => {
             const { root } = await stage.fresh();
-            await dropCaches();
             const script = `mkdir "$0" && curl --silent --output "$0/blob" "$1" && mkdir "$0/fs" && tar -xzf "$0/blob" -C "$0/fs" && ${TAR}`;
             return await measureCommand(["sh", "-c", script, root, url], { signal });
           },
