@@ -17,6 +17,8 @@ export const TEST_PACKAGES: readonly DebianPackage[] = [
   { name: "pigz", program: "pigz" },
   { name: "zstd", program: "zstd" },
   { name: "fuse3", program: "fusermount3" },
+  { name: "containerd", program: "containerd" },
+  { name: "runc", program: "runc" },
 ];
 
 /** Those of `packages` whose program is not on the PATH. */
