@@ -23,6 +23,7 @@ export const LAYERS: readonly Layer[] = [
   { folder: "ztoc", rank: 2, mayImport: ["bytes", "deflate", "tar", "oci/digest"] },
   { folder: "fuse", rank: 2, mayImport: ["bytes", "async", "observability", "sys"] },
   { folder: "containerd", rank: 2, mayImport: ["bytes", "async", "observability", "oci"] },
+  { folder: "kubernetes", rank: 2, mayImport: ["bytes", "async", "observability", "oci"] },
   {
     folder: "soci",
     rank: 3,
