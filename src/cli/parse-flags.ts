@@ -1,9 +1,9 @@
 import { parseArgs } from "node:util";
+import { nearestName } from "../config/nearest-name.ts";
 import { SociError } from "../errors.ts";
 import { parseByteSize } from "./byte-size.ts";
 import { parseDuration } from "./duration.ts";
 import type { AnyFlagValues, FlagSpec, FlagSpecs, FlagValue } from "./flag-spec.ts";
-import { nearestName } from "./nearest-name.ts";
 
 /** One option as parseArgs() reports it. */
 export interface FlagToken {

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
+import { nearestName } from "../config/nearest-name.ts";
 import { SociError } from "../errors.ts";
 import { GLOBAL_FLAGS, TOP_FLAGS } from "./global-flags.ts";
-import { nearestName } from "./nearest-name.ts";
 import { parseArgsOptions, refuseUnknownFlag } from "./parse-flags.ts";
 import { type CommandEntry, type CommandGroup, isCommandGroup } from "./registry-entry.ts";
 

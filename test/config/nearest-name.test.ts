@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { nearestName } from "../../src/cli/nearest-name.ts";
+import { nearestName } from "../../src/config/nearest-name.ts";
 
 const NAMES = ["platform", "all-platforms", "plain-http", "span-size", "json", "root"];
 
