@@ -1,5 +1,6 @@
 import type { WaitOptions } from "../async/wait-options.ts";
 import { isKind, SociError } from "../errors.ts";
+import type { Logger } from "../observability/log.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, isDigest } from "../oci/digest.ts";
 import type { ImageSource } from "../oci/image-source.ts";
@@ -13,6 +14,17 @@ export type IndexOrigin = "explicit" | "v2-annotation" | "referrers" | "local";
 /** The index that the user named: by digest, or its bytes from a file. */
 export type ExplicitIndex =
   { readonly digest: Digest } | { readonly bytes: Uint8Array; readonly name: string };
+
+/** Which origins may be asked, beside an explicit index, which always is. */
+export interface DiscoveryModes {
+  /** Indexes that refer to the image. */
+  readonly v1: boolean;
+  /** The index that an annotation of the manifest names. */
+  readonly v2: boolean;
+  readonly local: boolean;
+}
+
+export const ALL_MODES: DiscoveryModes = { v1: true, v2: true, local: true };
 
 /** What discovery asks of a local store. */
 export interface LocalIndexes {
@@ -29,6 +41,10 @@ export interface DiscoverOptions extends WaitOptions {
   readonly annotations?: Readonly<Record<string, string>> | undefined;
   readonly explicit?: ExplicitIndex | undefined;
   readonly store?: LocalIndexes | undefined;
+  /** All by default. */
+  readonly modes?: DiscoveryModes | undefined;
+  /** Told step by step how the decision falls, in the words of the Go snapshotter. */
+  readonly log?: Logger | undefined;
 }
 
 export interface DiscoveredIndex {
@@ -59,36 +75,96 @@ export interface Discovery {
  * at, and failing to get it is an error of its own kind.
  */
 export async function discoverSociIndex(options: DiscoverOptions): Promise<Discovery> {
-  const { explicit, signal } = options;
+  const { explicit, log, signal } = options;
   signal?.throwIfAborted();
-  if (explicit !== undefined) {
-    return { found: await explicitIndex(explicit, options), misses: [] };
+  const discovery =
+    explicit === undefined
+      ? await askAll(options)
+      : { found: await explicitIndex(explicit, options), misses: [] };
+  const { found } = discovery;
+  if (found !== undefined) {
+    log?.info("fetching SOCI artifacts using index descriptor", {
+      digest: found.descriptor.digest,
+    });
   }
+  return discovery;
+}
+
+async function askAll({ log, ...options }: DiscoverOptions): Promise<Discovery> {
+  const { modes = ALL_MODES, signal } = options;
+  log?.debug("index digest not provided");
   const stop = new AbortController();
   const inner = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
-  const lookUps = ORIGINS.map(([from, look]) => settle(from, look({ ...options, signal: inner })));
+  const lookUps = ORIGINS.map(({ from, mode, look, words }) => ({
+    from,
+    words,
+    result: modes[mode] ? settle(from, look({ ...options, signal: inner })) : undefined,
+  }));
   try {
     const misses: DiscoveryMiss[] = [];
-    for (const lookUp of lookUps) {
-      const result = await lookUp;
+    for (const { from, words, result: asked } of lookUps) {
+      log?.debug(asked === undefined ? words.off : words.begin);
+      const result = (await asked) ?? { from, reason: words.off };
       signal?.throwIfAborted();
-      if ("index" in result) return { found: result, misses };
+      if ("index" in result) {
+        log?.debug(words.found, { digest: result.descriptor.digest });
+        return { found: result, misses };
+      }
+      if (asked !== undefined) log?.debug(words.none, { reason: result.reason });
       misses.push(result);
     }
     return { found: undefined, misses };
   } finally {
     stop.abort();
-    await Promise.all(lookUps);
+    await Promise.all(lookUps.map(({ result }) => result));
   }
 }
 
 /** An index, or why there is none. */
 type LookUp = Promise<DiscoveredIndex | string>;
 
-const ORIGINS: readonly (readonly [IndexOrigin, (options: DiscoverOptions) => LookUp])[] = [
-  ["v2-annotation", annotatedIndex],
-  ["referrers", referringIndex],
-  ["local", localIndex],
+interface Origin {
+  readonly from: IndexOrigin;
+  readonly mode: keyof DiscoveryModes;
+  readonly look: (options: DiscoverOptions) => LookUp;
+  /** For the log: users of the Go snapshotter look for these. */
+  readonly words: Readonly<Record<"off" | "begin" | "found" | "none", string>>;
+}
+
+const ORIGINS: readonly Origin[] = [
+  {
+    from: "v2-annotation",
+    mode: "v2",
+    look: annotatedIndex,
+    words: {
+      off: "soci v2 is disabled",
+      begin: "checking for soci v2 index annotation",
+      found: "using soci v2 index annotation",
+      none: "soci v2 index annotation not found",
+    },
+  },
+  {
+    from: "referrers",
+    mode: "v1",
+    look: referringIndex,
+    words: {
+      off: "soci v1 is disabled",
+      begin: "checking for soci v1 index via referrers API",
+      found: "using soci v1 index via referrers API",
+      none: "soci v1 referrers not found",
+    },
+  },
+  {
+    from: "local",
+    mode: "local",
+    look: localIndex,
+    words: {
+      off: "local soci indexes are disabled",
+      begin: "checking for a soci index in the local store",
+      found: "using soci index of the local store",
+      none: "no soci index in the local store",
+    },
+  },
 ];
 
 async function settle(from: IndexOrigin, lookUp: LookUp): Promise<DiscoveredIndex | DiscoveryMiss> {
@@ -108,6 +184,7 @@ async function explicitIndex(
     return discovered("explicit", explicit.bytes, `SOCI index "${explicit.name}"`);
   }
   const { digest } = explicit;
+  options.log?.debug("using provided soci index digest", { digest });
   return discovered("explicit", await readAnywhere(digest, options), `SOCI index ${digest}`);
 }
 

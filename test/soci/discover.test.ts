@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { SociError } from "../../src/errors.ts";
+import { createLogger, type LogRecord } from "../../src/observability/log.ts";
 import type { Descriptor } from "../../src/oci/descriptor.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import type { RepositoryName, RegistryHost } from "../../src/oci/reference.ts";
@@ -9,6 +10,7 @@ import { RegistrySource } from "../../src/oci/registry-source.ts";
 import { OCI_MANIFEST } from "../../src/oci/media-types.ts";
 import { buildSociIndex } from "../../src/soci/build-soci-index.ts";
 import {
+  ALL_MODES,
   discoverSociIndex,
   type DiscoverOptions,
   type LocalIndexes,
@@ -185,6 +187,56 @@ test("discoverSociIndex() does not use a referrer whose subject is another image
     const { found, misses } = await discover();
     expect(found).toBeUndefined();
     expect(misses[1]).toMatchObject({ from: "referrers", error: { kind: "data-loss" } });
+  }));
+
+test.each([
+  { title: "v2", off: { v2: false }, from: "referrers", words: "soci v2 is disabled" },
+  { title: "v1", off: { v1: false, v2: false }, from: "local", words: "soci v1 is disabled" },
+  {
+    title: "any origin",
+    off: { v1: false, v2: false, local: false },
+    from: undefined,
+    words: "soci v1 is disabled",
+  },
+])("discoverSociIndex() does not ask $title when that is off", ({ off, from, words }) =>
+  withRegistry(async ({ discover, push, registry }) => {
+    const store = localIndexes(indexBytes("v1", 1));
+    push(indexBytes("v1", 2));
+    const annotations = { [ANNOTATION]: push(indexBytes("v2", 3)) };
+    const records: LogRecord[] = [];
+    const log = createLogger({ level: "debug", sink: (record) => records.push(record) });
+    const modes = { ...ALL_MODES, ...off };
+    const { found } = await discover({ store, annotations, modes, log });
+    expect(found?.from).toBe(from);
+    expect(records.map(({ message }) => message)).toContain(words);
+    const asked = registry.requests.filter(({ path }) => path.includes("/referrers/"));
+    expect(asked.length > 0).toBe(modes.v1);
+  }),
+);
+
+test("discoverSociIndex() says step by step how it decided", () =>
+  withRegistry(async ({ discover, push }) => {
+    const bytes = indexBytes("v1", 2);
+    push(bytes);
+    const records: LogRecord[] = [];
+    const log = createLogger({ level: "debug", sink: (record) => records.push(record) });
+    await discover({ log });
+    expect(records.map(({ message }) => message)).toEqual([
+      "index digest not provided",
+      "checking for soci v2 index annotation",
+      "soci v2 index annotation not found",
+      "checking for soci v1 index via referrers API",
+      "using soci v1 index via referrers API",
+      "fetching SOCI artifacts using index descriptor",
+    ]);
+    expect(records.at(-1)).toMatchObject({ level: "info", fields: { digest: digestOf(bytes) } });
+  }));
+
+test("discoverSociIndex() takes an explicit index although all modes are off", () =>
+  withRegistry(async ({ discover, push }) => {
+    const digest = push(indexBytes("v2", 1));
+    const modes = { v1: false, v2: false, local: false };
+    expect((await discover({ explicit: { digest }, modes })).found?.from).toBe("explicit");
   }));
 
 test("discoverSociIndex() takes an explicit digest from the local store without a request", () =>
