@@ -23,6 +23,8 @@ export type Credentials = PasswordCredentials | IdentityTokenCredentials | Regis
 export interface KeychainOptions extends WaitOptions {
   /** The repository in question: some files have logins for parts of a host. */
   readonly repository?: string | undefined;
+  /** What the host did not take: give something else, if there is more than one. */
+  readonly isRefused?: ((credentials: Credentials) => boolean) | undefined;
 }
 
 /**
@@ -41,4 +43,13 @@ export function basicHeader(credentials: Credentials): string | undefined {
       ? credentials
       : { username: credentials.username ?? "", password: credentials.identityToken };
   return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
+}
+
+/** Whether both log in as the same. */
+export function areSameCredentials(a: Credentials, b: Credentials): boolean {
+  const left: Readonly<Record<string, string | undefined>> = { ...a };
+  const right: Readonly<Record<string, string | undefined>> = { ...b };
+  return ["username", "password", "identityToken", "registryToken"].every(
+    (key) => left[key] === right[key],
+  );
 }

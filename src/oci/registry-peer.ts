@@ -1,3 +1,4 @@
+import type { WaitOptions } from "../async/wait-options.ts";
 import type { AuthScope } from "./auth-scope.ts";
 import type { Keychain } from "./credentials.ts";
 import type { HostCapability, HostSettings } from "./host-settings.ts";
@@ -22,6 +23,16 @@ const EXPIRED_LOGIN = /authorization token has expired/i;
 // What S3 calls a signed URL or session that has run out, with status 400.
 const EXPIRED_STORAGE = "ExpiredToken";
 
+// Nothing, an old token, a few logins.
+const MAX_ATTEMPTS = 8;
+
+interface Refusal extends WaitOptions {
+  readonly header: string | undefined;
+  readonly scopes: readonly AuthScope[];
+  /** How often the request was sent. */
+  readonly attempts: number;
+}
+
 /** One host that speaks for a registry: requests to it carry its own credentials and headers. */
 export class RegistryPeer {
   readonly #http: HttpClient;
@@ -35,8 +46,8 @@ export class RegistryPeer {
       http,
       endpoint: host.api,
       name: credentialHost,
-      findCredentials: ({ signal }) =>
-        keychain?.(credentialHost, { repository, signal }) ?? Promise.resolve(undefined),
+      findCredentials: (options) =>
+        keychain?.(credentialHost, { ...options, repository }) ?? Promise.resolve(undefined),
       tls: host.tls,
       ...(host.headers === undefined ? {} : { headers: host.headers }),
     });
@@ -59,36 +70,51 @@ export class RegistryPeer {
     return url.origin === this.#host.api.origin;
   }
 
-  /** Sends a request to this host, authorized as it asks; credentials that it refuses are renewed once. */
+  /**
+   * Sends a request to this host, authorized as it asks. An old token is renewed; a login that is
+   * refused gives way to the next that the keychain has.
+   */
   async send(request: HttpRequest, scopes: readonly AuthScope[]): Promise<HttpResponse> {
-    const header = await this.#auth.header(scopes, request);
-    let renewed: string | undefined;
-    try {
-      return await this.#send(request, header);
-    } catch (error) {
-      const { signal } = request;
-      if (!(error instanceof HttpError)) {
-        throw error;
-      }
-      if (error.code === EXPIRED_STORAGE && !this.#isOwn(error)) {
-        // The registry signs another URL for the same question.
-        renewed = header;
-      } else {
-        const challenge = this.#challengeOf(error);
-        renewed =
-          challenge === undefined
-            ? undefined
-            : await this.#auth.answer(challenge, { scopes, refused: header, signal });
-        if (renewed === undefined) {
+    let header = await this.#auth.header(scopes, request);
+    for (let attempts = 1; ; attempts++) {
+      try {
+        return await this.#send(request, header);
+      } catch (error) {
+        if (!(error instanceof HttpError) || attempts === MAX_ATTEMPTS) {
+          throw this.#explained(error);
+        }
+        if (error.code === EXPIRED_STORAGE && !this.#isOwn(error)) {
+          if (attempts > 1) {
+            throw error;
+          }
+          // The registry signs another URL for the same question.
+          continue;
+        }
+        header = await this.#renew(error, { header, scopes, attempts, signal: request.signal });
+        if (header === undefined) {
           throw this.#explained(error);
         }
       }
     }
-    try {
-      return await this.#send(request, renewed);
-    } catch (error) {
-      throw this.#explained(error);
+  }
+
+  /** The header to try next; `undefined` when no other may help. */
+  async #renew(error: HttpError, refusal: Refusal): Promise<string | undefined> {
+    const { header, scopes, attempts, signal } = refusal;
+    if (!this.#isOwn(error)) {
+      return undefined;
     }
+    const isOld =
+      error.code === EXPIRED_STORAGE ||
+      (error.status === 403 && EXPIRED_LOGIN.test(error.reason ?? ""));
+    const isAsking = error.status === 401 && error.challenge !== undefined;
+    const isDenial = error.status === 403 && header !== undefined;
+    if (!isOld && !isAsking && !isDenial) {
+      return undefined;
+    }
+    // A header made for this very request is not too old; and a 403 knows who we are.
+    const isFinal = attempts > 1 || (isDenial && !isOld);
+    return await this.#auth.answer(error.challenge, { scopes, refused: header, isFinal, signal });
   }
 
   async #send(request: HttpRequest, authorization: string | undefined): Promise<HttpResponse> {
@@ -101,20 +127,6 @@ export class RegistryPeer {
         ...(authorization === undefined ? {} : { authorization }),
       },
     });
-  }
-
-  /** What the host wants to see; `undefined` when credentials are not what is missing. */
-  #challengeOf(error: HttpError): string | undefined {
-    if (!this.#isOwn(error)) {
-      return undefined;
-    }
-    if (error.status === 401) {
-      return error.challenge;
-    }
-    const isExpired =
-      error.code === EXPIRED_STORAGE ||
-      (error.status === 403 && EXPIRED_LOGIN.test(error.reason ?? ""));
-    return isExpired ? (error.challenge ?? "Basic") : undefined;
   }
 
   #isOwn({ origin }: HttpError): boolean {
