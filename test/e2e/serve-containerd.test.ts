@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { expect, test } from "bun:test";
 import { listMounts } from "../../src/sys/mountinfo.ts";
+import { CriClient } from "../support/cri-client.ts";
 import { CONTAINERD_PROGRAMS, ContainerdProcess } from "../support/containerd-process.ts";
 import { describeMounts } from "../support/describe-mounts.ts";
 import { addImage, buildLayer, imageOf } from "../support/image-builder.ts";
@@ -63,5 +64,29 @@ describeMounts(CONTAINERD_PROGRAMS, "a containerd of the tests' own", () => {
     const plugins = await containerd.ctrOutput(["plugins", "list"]);
     expect(plugins).toMatch(/io\.containerd\.grpc\.v1 +cri +\S+ +ok/);
     expect(plugins).toMatch(/io\.containerd\.snapshotter\.v1 +sociable +\S+ +ok/);
+  });
+
+  test("pulls as kubelet has it pull", async () => {
+    await using dir = await tempDir();
+    await using registry = TestRegistry.start();
+    const image = imageOf([await runnableLayer()]);
+    await addImage(registry, "team/app", { image, tag: "latest" });
+    await using containerd = await ContainerdProcess.start({
+      directory: dir.join("containerd"),
+      cri: { snapshotter: "overlayfs" },
+    });
+    const reference = `${registry.host}/team/app:latest`;
+    using kubelet = new CriClient(containerd.address);
+    expect(await kubelet.pullImage(reference)).toBe(image.config.descriptor.digest);
+    const namespace = "k8s.io";
+    const ran = await containerd.runContainer({
+      image: reference,
+      snapshotter: "overlayfs",
+      namespace,
+      args: ["/bin/echo", "hello"],
+    });
+    expect(Buffer.from(ran.stdout).toString()).toBe("hello\n");
+    await kubelet.removeImage(reference);
+    expect(await containerd.ctrOutput(["images", "list", "--quiet"], { namespace })).toBe("");
   });
 });
