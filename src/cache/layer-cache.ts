@@ -23,6 +23,7 @@ import { createLayer } from "./create-layer.ts";
 import { defaultMountCap } from "./default-cap.ts";
 import type { Eviction, SpaceCause } from "./eviction.ts";
 import type { LayerParts } from "./layer-draft.ts";
+import { listIdle, removeIdle } from "./idle-files.ts";
 import { openLiveDirectory, sweepLiveDirectories } from "./live-directory.ts";
 import { openLayer } from "./open-layer.ts";
 import { RoomMaker } from "./room-maker.ts";
@@ -167,6 +168,21 @@ export class LayerCache implements AsyncDisposable {
       await rm(join(this.#liveDirectory, hexOf(digest)), { force: true });
     }
     await rm(aside, { recursive: true, force: true });
+  }
+
+  /**
+   * Removes trees, and manifests that are remembered beside them, which nobody has open and `isKept`
+   * does not want, by their paths. They can be made again. Resolves to how many went.
+   */
+  async removeIdleTrees(isKept: (path: string) => boolean): Promise<number> {
+    let count = 0;
+    for (const idle of await listIdle(this.root)) {
+      if (idle.layer !== undefined || isKept(idle.path)) continue;
+      const pages = await removeIdle(this.root, idle);
+      this.#account.free(pages);
+      if (pages > 0) count++;
+    }
+    return count;
   }
 
   /**

@@ -1,0 +1,117 @@
+import { expect, test } from "bun:test";
+import type { CachedLayer } from "../../src/cache/cached-layer.ts";
+import type { LayerCache } from "../../src/cache/layer-cache.ts";
+import { LayerStock } from "../../src/daemon/layer-stock.ts";
+import { SociError } from "../../src/errors.ts";
+import { NO_LOG } from "../../src/observability/log.ts";
+import { parseDigest } from "../../src/oci/digest.ts";
+import type { ServedLayer } from "../../src/snapshotter/layer-mounter.ts";
+import { layerSample } from "../cache/samples.ts";
+import { openStrictCache } from "../cache/shared-layer.ts";
+import { rejectionOf } from "../support/failure.ts";
+import { tempDir } from "../support/temp-dir.ts";
+
+const { digest, parts } = layerSample();
+
+const SERVED: ServedLayer = {
+  digest,
+  size: 1,
+  mediaType: "application/vnd.oci.image.layer.v1.tar+gzip",
+  namespace: "default",
+  imageReference: "example.com/app:1",
+  manifestDigest: parseDigest(`sha256:${"b".repeat(64)}`),
+};
+
+interface Counts {
+  served: number;
+  ended: number;
+}
+
+function stockOf(
+  cache: LayerCache,
+  counts: Counts,
+  recover: (served: ServedLayer) => Promise<CachedLayer> = async () => {
+    throw new SociError("unavailable", "registry is down");
+  },
+): LayerStock {
+  return new LayerStock({
+    cache,
+    serve: async () => {
+      counts.served++;
+      return {
+        number: 1,
+        table: undefined as never,
+        [Symbol.asyncDispose]: async () => void counts.ended++,
+      } as never;
+    },
+    recover,
+    log: NO_LOG,
+  });
+}
+
+test("hold() opens a layer once for all who hold it, and the last release() closes it", async () => {
+  await using dir = await tempDir();
+  await using cache = await openStrictCache(dir.path);
+  await (await cache.createLayer(digest, parts))[Symbol.asyncDispose]();
+  const counts = { served: 0, ended: 0 };
+  await using stock = stockOf(cache, counts);
+  stock.hold("1", SERVED);
+  stock.hold("2", SERVED);
+  stock.hold("2", SERVED);
+  expect((await stock.get(digest)).layer.digest).toBe(digest);
+  expect(counts).toEqual({ served: 1, ended: 0 });
+  stock.release("1");
+  stock.release("1");
+  await stock.settled();
+  expect(counts.ended).toBe(0);
+  expect(stock.holdersOf(digest)).toEqual(["2"]);
+  stock.release("2");
+  await stock.settled();
+  expect(counts.ended).toBe(1);
+  expect(stock.digests.size).toBe(0);
+});
+
+test("hold() takes a layer over, and closes it where it is open already", async () => {
+  await using dir = await tempDir();
+  await using cache = await openStrictCache(dir.path);
+  const first = await cache.createLayer(digest, parts);
+  const second = await cache.openLayer(digest);
+  const counts = { served: 0, ended: 0 };
+  await using stock = stockOf(cache, counts);
+  stock.hold("1", SERVED, first);
+  stock.hold("2", SERVED, second);
+  expect((await stock.get(digest)).layer).toBe(first);
+  expect(counts.served).toBe(1);
+});
+
+test("get() recovers a layer that is gone from the cache, and tries again after a failure", async () => {
+  await using dir = await tempDir();
+  await using cache = await openStrictCache(dir.path);
+  let isUp = false;
+  const counts = { served: 0, ended: 0 };
+  await using stock = stockOf(cache, counts, async () => {
+    if (!isUp) throw new SociError("unavailable", "registry is down");
+    return await cache.createLayer(digest, parts);
+  });
+  stock.hold("1", SERVED);
+  expect(await rejectionOf(stock.get(digest))).toMatchObject({
+    kind: "unavailable",
+    message: `layer "${digest}" unavailable`,
+  });
+  isUp = true;
+  expect((await stock.get(digest)).layer.digest).toBe(digest);
+});
+
+test("a layer that is held again while it is closed is open afterwards", async () => {
+  await using dir = await tempDir();
+  await using cache = await openStrictCache(dir.path);
+  await (await cache.createLayer(digest, parts))[Symbol.asyncDispose]();
+  const counts = { served: 0, ended: 0 };
+  await using stock = stockOf(cache, counts);
+  stock.hold("1", SERVED);
+  stock.release("1");
+  stock.hold("2", SERVED);
+  await stock.settled();
+  expect((await stock.get(digest)).layer.isPresent(0)).toBe(false);
+  expect(counts).toEqual({ served: 2, ended: 1 });
+});
