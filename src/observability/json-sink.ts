@@ -1,17 +1,23 @@
+import { errorText } from "./error-text.ts";
 import { logValueOf } from "./log-value.ts";
 import type { LogSink } from "./log.ts";
+import { plainWords } from "./plain-words.ts";
 
 const RESERVED = new Set(["time", "level", "msg"]);
 
-/** One JSON object a line: `time`, `level`, `msg`, then the fields. A field named so gets a `_` before it. */
+/**
+ * One JSON object a line: `time` (RFC 3339, nine digits of a second), `level`, `msg`, then the
+ * fields. A field named so gets a `_` before it. An error in the field `error` is a text, as tools
+ * that read the Go snapshotter's log expect; in plainWords(), for it may quote a registry.
+ */
 export function jsonSink(write: (line: string) => void): LogSink {
   return ({ time, level, message, fields }) => {
     const rest = Object.entries(fields).map(([key, value]) => [
       RESERVED.has(key) ? `_${key}` : key,
-      logValueOf(value),
+      key === "error" && value instanceof Error ? plainWords(errorText(value)) : logValueOf(value),
     ]);
     const record = {
-      time: time.toISOString(),
+      time: time.toISOString().replace("Z", "000000Z"),
       level,
       msg: message,
       ...Object.fromEntries(rest),

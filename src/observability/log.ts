@@ -3,6 +3,9 @@ export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 /** error: someone must act; warn: degraded but served; info: life cycle; debug: the rest. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+/** `fatal`: the process ends because of it; written by whoever ends it, past every logger. */
+export type RecordLevel = LogLevel | "fatal";
+
 export type LogFields = Readonly<Record<string, unknown>>;
 
 /** Structured log: constant messages, the rest in fields. Never throws; never given secrets. */
@@ -17,7 +20,7 @@ export interface Logger {
 
 export interface LogRecord {
   readonly time: Date;
-  readonly level: LogLevel;
+  readonly level: RecordLevel;
   readonly message: string;
   readonly fields: LogFields;
 }

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { SociError } from "../../src/errors.ts";
+import { errorText } from "../../src/observability/error-text.ts";
 import { jsonSink } from "../../src/observability/json-sink.ts";
+import { logLevelOf } from "../../src/observability/log-level-of.ts";
 import {
   createLogger,
   LOG_LEVELS,
@@ -9,6 +11,7 @@ import {
   type LogSink,
 } from "../../src/observability/log.ts";
 import { textSink } from "../../src/observability/text-sink.ts";
+import { secretLines } from "../support/secret-patterns.ts";
 
 const TIME = new Date("2024-05-06T07:08:09.010Z");
 
@@ -45,7 +48,7 @@ describe("jsonSink()", () => {
     const { lines, log } = linesOf(jsonSink);
     log.warn("two\nlines", { n: 1 });
     expect(lines).toEqual([
-      '{"time":"2024-05-06T07:08:09.010Z","level":"warn","msg":"two\\nlines","n":1}\n',
+      '{"time":"2024-05-06T07:08:09.010000000Z","level":"warn","msg":"two\\nlines","n":1}\n',
     ]);
   });
 
@@ -68,6 +71,39 @@ describe("jsonSink()", () => {
     const { lines, log } = linesOf(jsonSink);
     log.info("said", { value });
     expect(JSON.parse(lines[0] ?? "").value).toEqual(want);
+  });
+
+  test("writes an error in the field error as a text with its causes", () => {
+    const { lines, log } = linesOf(jsonSink);
+    const error = new SociError("unavailable", "a", { cause: new AggregateError([1, "c"], "b") });
+    log.error("said", { error });
+    expect(JSON.parse(lines[0] ?? "").error).toBe("a: b: 1: c");
+  });
+
+  test("says nothing that an audit takes for a leak, whatever a registry has answered", () => {
+    const { lines, log } = linesOf(jsonSink);
+    const answers = [
+      "Your authorization token has expired",
+      "invalid credentials: Bearer realm, basic auth, OAuth",
+      "password, passwd, api_key, AWS_ACCESS_KEY, aws secret key",
+      "AKIAABCDEFGHIJKLMNOP -----BEGIN RSA PRIVATE KEY-----",
+    ];
+    for (const answer of answers) log.warn("refused", { error: new Error(answer) });
+    expect(lines.length).toBe(answers.length);
+    expect(secretLines(lines)).toEqual([]);
+  });
+
+  test("keeps strings strings", () => {
+    const { lines, log } = linesOf(jsonSink);
+    log.info("said", { "remote-snapshot-prepared": "true", digest: "sha256:1", n: "1" });
+    const values = Object.values(JSON.parse(lines[0] ?? "{}"));
+    expect(values.map((value) => typeof value)).toEqual(values.map(() => "string"));
+  });
+
+  test("writes the time as RFC 3339 with nine digits", () => {
+    const { lines, log } = linesOf(jsonSink);
+    log.info("said");
+    expect(JSON.parse(lines[0] ?? "").time).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/);
   });
 
   test("keeps a field from taking the place of the record's own", () => {
@@ -117,6 +153,43 @@ describe("jsonSink()", () => {
         },
       ),
     );
+  });
+});
+
+describe("errorText()", () => {
+  test.each([
+    { title: "a text", error: "gone", want: "gone" },
+    { title: "an error without a message", error: new TypeError(), want: "TypeError" },
+    {
+      title: "a cause that is said already",
+      error: new Error("no: x", { cause: new Error("x") }),
+      want: "no: x",
+    },
+    {
+      title: "what came first and what came of it",
+      error: new SuppressedError(new Error("b"), new Error("a"), "c"),
+      want: "c: a: b",
+    },
+  ])("takes $title", ({ error, want }) => {
+    expect(errorText(error)).toBe(want);
+  });
+
+  test("ends where the causes are a circle", () => {
+    const error = new Error("round");
+    error.cause = error;
+    expect(errorText(error)).toBe("round");
+  });
+});
+
+describe("logLevelOf()", () => {
+  test.each([
+    { name: "trace", want: "debug" as const },
+    { name: "INFO", want: "info" as const },
+    { name: "warning", want: "warn" as const },
+    { name: "panic", want: "error" as const },
+    { name: "verbose", want: undefined },
+  ])("takes $name", ({ name, want }) => {
+    expect(logLevelOf(name)).toBe(want);
   });
 });
 
