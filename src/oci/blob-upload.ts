@@ -16,6 +16,8 @@ export interface UploadOptions extends WaitOptions {
   readonly mountFrom?: RepositoryName | undefined;
   /** Send chunks of so many bytes; in one piece when not given, as long as the registry takes that. */
   readonly chunkBytes?: number | undefined;
+  /** It is known that the repository lacks the blob: it is not asked for it again. */
+  readonly isAbsent?: boolean | undefined;
 }
 
 const MiB = 1024 * 1024;
@@ -36,9 +38,9 @@ const NO_MOUNT = [400, 401, 403, 404, 405, 501];
 export async function uploadBlob(
   session: RegistrySession,
   blob: Descriptor,
-  { open, mountFrom, chunkBytes, signal }: UploadOptions,
+  { open, mountFrom, chunkBytes, isAbsent = false, signal }: UploadOptions,
 ): Promise<boolean> {
-  if ((await headBlob(session, blob.digest, { signal })) === blob.size) {
+  if (!isAbsent && (await headBlob(session, blob.digest, { signal })) === blob.size) {
     return false;
   }
   await using source = new UploadSource(blob, open);
@@ -53,6 +55,22 @@ export async function uploadBlob(
     await upload.cancel();
     throw error;
   }
+}
+
+/**
+ * Has a repository take a blob over from another one of its registry, without its bytes being sent;
+ * whether it did. Registries may refuse, and where they do nothing is left behind.
+ */
+export async function mountBlob(
+  session: RegistrySession,
+  blob: Descriptor,
+  { from, signal }: WaitOptions & { readonly from: RepositoryName },
+): Promise<boolean> {
+  await using source = new UploadSource(blob, () => []);
+  const upload = new BlobUpload(session, blob, { source, chunkBytes: undefined });
+  if (await upload.mount(from, { signal })) return true;
+  await upload.cancel();
+  return false;
 }
 
 interface BlobUploadOptions {

@@ -1,7 +1,7 @@
 import type { WaitOptions } from "../async/wait-options.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
-import type { PutIndexOptions, PutZtocOptions } from "./local-store.ts";
+import type { PutIndexOptions, PutPrefetchOptions, PutZtocOptions } from "./local-store.ts";
 import type { SociIndex } from "./soci-index.ts";
 
 /** Where built artifacts go: the local store, or an OCI layout. */
@@ -18,6 +18,8 @@ export interface ArtifactSink {
     chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
     options: PutZtocOptions,
   ): Promise<Descriptor>;
+  /** Stores a prefetch artifact. */
+  putPrefetch(bytes: Uint8Array, options: PutPrefetchOptions): Promise<Descriptor>;
   /** Stores an index and its config; its zTOCs are there already. */
   putIndex(index: SociIndex, options: PutIndexOptions & WaitOptions): Promise<Descriptor>;
 }

@@ -1,104 +1,29 @@
-import { mapConcurrent } from "../async/map-concurrent.ts";
-import { SingleFlight } from "../async/single-flight.ts";
-import type { WaitOptions } from "../async/wait-options.ts";
-import { isKind } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
-import type { Digest } from "../oci/digest.ts";
 import type { ImageSource } from "../oci/image-source.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import type { PlatformImage } from "../oci/select-images.ts";
-import type { ZtocFactory } from "../ztoc/build-ztoc.ts";
-import { decodeZtoc } from "../ztoc/decode-ztoc.ts";
-import { ztocFault } from "../ztoc/ztoc-fault.ts";
-import { DEFAULT_SPAN_SIZE } from "../ztoc/ztoc.ts";
-import type { LayerZtoc } from "./build-soci-index.ts";
 import { buildSociIndex } from "./build-soci-index.ts";
-import { LayerStream } from "./layer-stream.ts";
-import type { LayerBuild, LayerPlan, Optimization } from "./layer-plan.ts";
-import { checkSpanSize, planLayers } from "./layer-plan.ts";
-import type { ArtifactSink } from "./artifact-sink.ts";
+import { type IndexedLayers, indexLayers, type IndexLayersOptions } from "./index-layers.ts";
 
-export interface CreateIndexOptions extends WaitOptions {
+export interface CreateIndexOptions extends IndexLayersOptions {
   readonly source: ImageSource;
-  readonly sink: ArtifactSink;
-  readonly buildZtoc: ZtocFactory;
-  /** How many layers are read at once, at least 1. */
-  readonly parallel: number;
-  readonly spanSize?: number;
-  readonly minLayerSize?: number;
-  readonly optimizations?: readonly Optimization[];
-  /** Builds zTOCs anew that are in the sink already. */
-  readonly force?: boolean;
-  readonly onLayer?: (outcome: LayerOutcome) => void;
-  /** A layer's reading begins; what is returned is told of its bytes and its end. */
-  readonly onRead?: (layer: Descriptor) => LayerProgress;
 }
 
-export interface LayerProgress {
-  add(bytes: number): void;
-  end(): void;
-}
-
-/** What became of one layer of an image. */
-export type LayerOutcome = LayerIndexed | LayerNotIndexed;
-
-export interface LayerIndexed {
-  readonly status: "built" | "reused";
-  readonly layer: Descriptor;
-  readonly ztoc: LayerZtoc;
-}
-
-export interface LayerNotIndexed {
-  readonly status: "skipped";
-  readonly layer: Descriptor;
-  readonly reason: "too-small" | "unsupported-compression" | "prefetch" | "refused" | "unusable";
-  /** For people; empty where nothing need be said. */
-  readonly message: string;
-}
-
-export interface CreatedIndex {
+export interface CreatedIndex extends Omit<IndexedLayers, "ztocs"> {
   readonly descriptor: Descriptor;
-  /** In the order of the image's layers. */
-  readonly layers: readonly LayerOutcome[];
 }
 
 /**
- * Builds and stores the v1 SOCI index of one platform's manifest: a zTOC for each layer that can have
- * one, several layers at once, each read once. A layer that cannot have a zTOC is reported and left
- * out; nothing partial is stored.
+ * Builds and stores the v1 SOCI index of one platform's manifest; see indexLayers().
  * @throws failed-precondition when no layer has a zTOC, and whatever the source and the sink throw
  */
 export async function createIndex(
   { descriptor, manifest, platform, root }: PlatformImage,
   options: CreateIndexOptions,
 ): Promise<CreatedIndex> {
-  const { source, sink, parallel, signal, onLayer } = options;
-  const { minLayerSize, spanSize } = options;
-  checkSpanSize(spanSize);
-  const plans = planLayers(manifest.layers, minLayerSize === undefined ? {} : { minLayerSize });
-  // An image may hold the same layer twice: it is read once.
-  const flights = new SingleFlight<Digest, LayerOutcome>();
-  const known = new Map<Digest, LayerOutcome>();
-  const layers = await mapConcurrent(
-    plans,
-    async (plan, inner) => {
-      const outcome =
-        known.get(plan.layer.digest) ??
-        (await flights.run(
-          plan.layer.digest,
-          (shared) => layerOutcome(plan, { ...options, signal: shared }),
-          { signal: inner },
-        ));
-      known.set(plan.layer.digest, outcome);
-      onLayer?.(outcome);
-      return outcome;
-    },
-    { limit: parallel, signal },
-  );
-  const index = buildSociIndex(
-    layers.flatMap((outcome) => (outcome.status === "skipped" ? [] : outcome.ztoc)),
-    { version: "v1", imageManifest: descriptor },
-  );
+  const { source, sink, signal } = options;
+  const { layers, ztocs, prefetch, missingFiles } = await indexLayers(manifest, options);
+  const index = buildSociIndex(ztocs, { version: "v1", imageManifest: descriptor, prefetch });
   const stored = await sink.putIndex(index, {
     imageManifest: descriptor.digest,
     imageDigest: root.digest,
@@ -106,82 +31,5 @@ export async function createIndex(
     imageName: source.name,
     signal,
   });
-  return { descriptor: stored, layers };
-}
-
-async function layerOutcome(plan: LayerPlan, options: CreateIndexOptions): Promise<LayerOutcome> {
-  const { layer } = plan;
-  if (plan.action === "skip") {
-    return { status: "skipped", layer, reason: plan.reason, message: plan.message };
-  }
-  return (await reusedZtoc(plan, options)) ?? (await builtZtoc(plan, options));
-}
-
-async function reusedZtoc(
-  { layer }: LayerBuild,
-  { sink, spanSize = DEFAULT_SPAN_SIZE, optimizations = [], force = false }: CreateIndexOptions,
-): Promise<LayerIndexed | undefined> {
-  // Whether xattrs can be done without is not kept beside a zTOC: with that question, build anew.
-  if (force || optimizations.includes("xattr")) return undefined;
-  const found = await sink.findZtoc(layer.digest, spanSize);
-  if (found === undefined || !(await isUsable(sink, found.digest, layer))) return undefined;
-  const { digest, size } = found;
-  return {
-    status: "reused",
-    layer,
-    ztoc: { digest, size, layer, spanSize, disableXattrs: false },
-  };
-}
-
-/** `ztoc create` also stores zTOCs that no reader can use; and disks rot. */
-async function isUsable(sink: ArtifactSink, digest: Digest, layer: Descriptor): Promise<boolean> {
-  try {
-    const ztoc = decodeZtoc(await sink.readZtoc(digest));
-    return ztocFault(ztoc) === undefined && ztoc.compressedArchiveSize === layer.size;
-  } catch (error) {
-    if (isKind(error, "data-loss", "not-found")) return false;
-    throw error;
-  }
-}
-
-async function builtZtoc(
-  { layer, algorithm }: LayerBuild,
-  options: CreateIndexOptions,
-): Promise<LayerOutcome> {
-  const { source, sink, buildZtoc, onRead, signal } = options;
-  const { spanSize = DEFAULT_SPAN_SIZE, optimizations = [] } = options;
-  const progress = onRead?.(layer);
-  const stream = new LayerStream(source.blob(layer, { signal }), (count) => progress?.add(count));
-  let isBuilt = false;
-  try {
-    return await buildZtoc(stream, { algorithm, spanSize, signal }, async (ztoc) => {
-      isBuilt = true;
-      if (ztoc.unusable !== undefined) return notIndexed(layer, "unusable", ztoc.unusable);
-      const { digest, size } = await sink.putZtoc(ztoc.chunks(), {
-        layer: layer.digest,
-        spanSize,
-        size: ztoc.size,
-        signal,
-      });
-      const disableXattrs = optimizations.includes("xattr") && !ztoc.needsXattrs;
-      const indexed = { digest, size, layer, spanSize, disableXattrs };
-      return { status: "built", layer, ztoc: indexed } as const;
-    });
-  } catch (error) {
-    if (isBuilt || !isKind(error, "data-loss", "unsupported")) throw error;
-    await stream.drain();
-    return notIndexed(layer, "refused", error.message);
-  } finally {
-    await stream.close();
-    progress?.end();
-  }
-}
-
-function notIndexed(
-  layer: Descriptor,
-  reason: "refused" | "unusable",
-  why: string,
-): LayerNotIndexed {
-  const message = `ztoc skipped - layer ${layer.digest} (${layer.mediaType}): ${why}`;
-  return { status: "skipped", layer, reason, message };
+  return { descriptor: stored, layers, prefetch, missingFiles };
 }

@@ -1,9 +1,9 @@
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { LayoutWriter } from "../oci/layout-writer.ts";
-import { ZTOC_MEDIA_TYPE } from "./annotations.ts";
+import { PREFETCH_MEDIA_TYPE, ZTOC_MEDIA_TYPE } from "./annotations.ts";
 import type { ArtifactSink } from "./artifact-sink.ts";
-import type { PutIndexOptions, PutZtocOptions } from "./local-store.ts";
+import type { PutIndexOptions, PutPrefetchOptions, PutZtocOptions } from "./local-store.ts";
 import {
   encodeSociIndex,
   SOCI_CONFIG_BYTES,
@@ -42,6 +42,10 @@ export class LayoutSink implements ArtifactSink, AsyncDisposable {
       ...(size === undefined ? {} : { size }),
     };
     return await this.#layout.putBlob(expected, chunks, { signal });
+  }
+
+  async putPrefetch(bytes: Uint8Array, { signal }: PutPrefetchOptions): Promise<Descriptor> {
+    return await this.#layout.putBytes(PREFETCH_MEDIA_TYPE, bytes, { signal });
   }
 
   async putIndex(index: SociIndex, { signal }: PutIndexOptions): Promise<Descriptor> {

@@ -7,7 +7,7 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { isErrno } from "../oci/fs-errors.ts";
 import { LayoutWriter } from "../oci/layout-writer.ts";
-import { ZTOC_MEDIA_TYPE } from "./annotations.ts";
+import { PREFETCH_MEDIA_TYPE, ZTOC_MEDIA_TYPE } from "./annotations.ts";
 import type { Artifact } from "./artifact.ts";
 import { ArtifactDatabase } from "./artifact-database.ts";
 import {
@@ -36,6 +36,11 @@ export interface PutZtocOptions extends WaitOptions {
   /** When known: the bytes must have it. */
   readonly digest?: Digest;
   readonly size?: number;
+}
+
+/** What a prefetch artifact was made of. */
+export interface PutPrefetchOptions extends WaitOptions {
+  readonly layer: Digest;
 }
 
 /** What a SOCI index was made of. */
@@ -108,18 +113,12 @@ export class LocalStore implements AsyncDisposable {
     };
     const descriptor = await this.content.putBlob(expected, chunks, { signal });
     const isListed = this.#list({
+      ...originOfLayer(layer),
       digest: descriptor.digest,
       type: "soci_layer",
       size: descriptor.size,
       spanSize,
-      ociDigest: layer,
-      imageDigest: "",
-      platform: "",
-      location: layer,
       mediaType: ZTOC_MEDIA_TYPE,
-      artifactType: "",
-      createdAt: Date.now(),
-      imageName: "",
     });
     if (!isListed) {
       throw new SociError(
@@ -128,6 +127,24 @@ export class LocalStore implements AsyncDisposable {
       );
     }
     return descriptor;
+  }
+
+  /** Stores a prefetch artifact. Its descriptor has no annotations. */
+  async putPrefetch(bytes: Uint8Array, { layer, signal }: PutPrefetchOptions): Promise<Descriptor> {
+    const descriptor = await this.content.putBytes(PREFETCH_MEDIA_TYPE, bytes, { signal });
+    const isListed = this.#list({
+      ...originOfLayer(layer),
+      digest: descriptor.digest,
+      type: "soci_prefetch",
+      size: descriptor.size,
+      spanSize: 0,
+      mediaType: PREFETCH_MEDIA_TYPE,
+    });
+    if (isListed) return descriptor;
+    throw new SociError(
+      "unavailable",
+      `Cannot store prefetch artifact ${descriptor.digest}: another process has just removed it`,
+    );
   }
 
   /** Stores a SOCI index, its config with it; its zTOCs must be here already or come later. */
@@ -218,6 +235,21 @@ export class LocalStore implements AsyncDisposable {
  */
 export function openLocalStore(options: LocalStoreOptions): Promise<LocalStore> {
   return LocalStore.open(options);
+}
+
+/** What the row of a layer's artifact says of where it comes from. */
+function originOfLayer(
+  layer: Digest,
+): Omit<Artifact, "digest" | "type" | "size" | "spanSize" | "mediaType"> {
+  return {
+    ociDigest: layer,
+    imageDigest: "",
+    platform: "",
+    location: layer,
+    artifactType: "",
+    createdAt: Date.now(),
+    imageName: "",
+  };
 }
 
 function unlinkIfThere(path: string): void {
