@@ -1,7 +1,5 @@
 import { availableParallelism } from "node:os";
 import type { CachedLayer } from "../cache/cached-layer.ts";
-import { SociError } from "../errors.ts";
-import { negotiateFuse } from "../fuse/device.ts";
 import { FUSE_HAS_RESEND } from "../fuse/abi.ts";
 import { type FuseNegotiated, hasFeature } from "../fuse/init.ts";
 import { notifyResend } from "../fuse/replies.ts";
@@ -11,16 +9,14 @@ import { FileReads } from "../lazyfs/read-file.ts";
 import type { Logger } from "../observability/log.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { ImageSource } from "../oci/image-source.ts";
-import { sysClose } from "../sys/libc.ts";
-import { mountFuse } from "../sys/mount-fuse.ts";
-import { findMount } from "../sys/mountinfo.ts";
-import { setReadahead } from "../sys/readahead.ts";
-import { type FuseWorkerPort, FuseWorkers } from "../threads/fuse-workers.ts";
-import { type AnsweredLayer, ReadAnswerer } from "../threads/read-answerer.ts";
+import type { FuseWorkerPort } from "../threads/fuse-workers.ts";
+import type { AnsweredLayer } from "../threads/read-answerer.ts";
+import { FuseConnection } from "./fuse-connection.ts";
 import type { MountRecord } from "./mount-record.ts";
 import type { MountRecords } from "./mount-records.ts";
 import { type MountTables, openMountTables } from "./mount-tables.ts";
-import { unmountImage } from "./unmount-image.ts";
+import { MountServer } from "./mount-server.ts";
+import { MOUNT_TYPE } from "./unmount-image.ts";
 
 export interface ImageMountOptions {
   /** Absolute, without symlinks. */
@@ -54,18 +50,8 @@ export interface TakenConnection {
   readonly record: MountRecord;
 }
 
-interface Connection {
-  readonly fd: number;
-  readonly negotiated: FuseNegotiated;
-  readonly device: string;
-  readonly record: AsyncDisposable;
-}
-
 /** Threads that answer the kernel; more do not help, as reads that wait do not hold one. */
 export const FUSE_THREADS = Math.max(2, Math.min(4, availableParallelism()));
-
-const MAX_READ = 1 << 20;
-const READAHEAD_BYTES = 4 << 20;
 
 /**
  * An image mounted on a directory. Nothing that it knows is not on disk: any process that has the
@@ -75,66 +61,32 @@ export class ImageMount implements AsyncDisposable {
   readonly negotiated: FuseNegotiated;
   /** By which the scheduler knows the image's layers. */
   readonly layerNumbers: readonly number[];
-  readonly #directory: string;
-  readonly #device: string;
-  readonly #fd: number;
-  readonly #workers: FuseWorkers;
-  readonly #answerer: ReadAnswerer;
-  readonly #log: Logger;
+  readonly #server: MountServer;
   readonly #record: AsyncDisposable;
   readonly #tables: Disposable;
-  readonly #unmounted: Promise<void>;
-  #isUnmounted = false;
   #disposed: Promise<void> | undefined;
 
-  private constructor(
-    { directory, log }: ImageMountOptions,
-    opened: Connection & {
-      readonly workers: FuseWorkers;
-      readonly answerer: ReadAnswerer;
-      readonly layerNumbers: readonly number[];
-      readonly tables: Disposable;
-    },
-  ) {
-    this.#tables = opened.tables;
-    this.#record = opened.record;
-    this.layerNumbers = opened.layerNumbers;
+  private constructor(opened: {
+    readonly negotiated: FuseNegotiated;
+    readonly server: MountServer;
+    readonly record: AsyncDisposable;
+    readonly layerNumbers: readonly number[];
+    readonly tables: Disposable;
+  }) {
     this.negotiated = opened.negotiated;
-    this.#directory = directory;
-    this.#device = opened.device;
-    this.#log = log;
-    this.#fd = opened.fd;
-    this.#workers = opened.workers;
-    this.#answerer = opened.answerer;
-    this.#unmounted = opened.workers.unmounted.then(() => {
-      this.#isUnmounted = true;
-    });
-    // Whoever does not ask how the mount ended has no use for its failure.
-    this.#unmounted.catch(() => undefined);
+    this.layerNumbers = opened.layerNumbers;
+    this.#server = opened.server;
+    this.#record = opened.record;
+    this.#tables = opened.tables;
   }
 
   /** Mounts, and serves. @throws failed-precondition, permission-denied, unsupported … */
   static async open(options: ImageMountOptions): Promise<ImageMount> {
-    const { directory, name, prepared, suid = false, dev = false, allowOther } = options;
+    const { directory, prepared } = options;
     await using cleanup = new AsyncDisposableStack();
     const tables = cleanup.use(await openMountTables(prepared, options.cacheRoot));
-    const below = await findMount(directory);
-    const fd = await mountFuse({
-      directory,
-      source: name,
-      maxRead: MAX_READ,
-      allowOther,
-      suid,
-      dev,
-    });
-    cleanup.defer(() => void sysClose(fd));
-    const device = (await findMount(directory))?.device;
-    if (device === undefined || device === below?.device) {
-      throw new SociError("unavailable", `Cannot mount on "${directory}": it is unmounted already`);
-    }
-    cleanup.defer(() => unmountImage(directory, { force: true, device }));
-    const negotiated = negotiateFuse(fd, { maxRead: MAX_READ, acls: tables.hasAcls });
-    await setReadahead(device, READAHEAD_BYTES);
+    const connection = cleanup.use(await FuseConnection.open({ ...options, acls: tables.hasAcls }));
+    const { device, negotiated } = connection;
     const { treeKey, layers } = prepared;
     const record = cleanup.use(
       await options.records.put({
@@ -145,7 +97,7 @@ export class ImageMount implements AsyncDisposable {
         layers: layers.map(({ descriptor }) => descriptor),
       }),
     );
-    const mount = await ImageMount.#serve(options, tables, { fd, negotiated, device, record });
+    const mount = await ImageMount.#serve(options, { tables, connection, record });
     cleanup.move();
     return mount;
   }
@@ -163,7 +115,10 @@ export class ImageMount implements AsyncDisposable {
     const record = await options.records.put({ negotiated, ...rest });
     await using cleanup = new AsyncDisposableStack();
     const tables = cleanup.use(await openMountTables(options.prepared, options.cacheRoot));
-    const mount = await ImageMount.#serve(options, tables, { fd, negotiated, device, record });
+    const { directory } = options;
+    const facts = { fd, directory, type: MOUNT_TYPE, device, negotiated };
+    const connection = new FuseConnection(facts, options.log);
+    const mount = await ImageMount.#serve(options, { tables, connection, record });
     cleanup.move();
     const isResent = hasFeature(negotiated, FUSE_HAS_RESEND) && notifyResend(fd) >= 0;
     if (!isResent) {
@@ -176,11 +131,14 @@ export class ImageMount implements AsyncDisposable {
 
   static async #serve(
     options: ImageMountOptions,
-    mountTables: MountTables,
-    connection: Connection,
+    parts: {
+      readonly tables: MountTables;
+      readonly connection: FuseConnection;
+      readonly record: AsyncDisposable;
+    },
   ): Promise<ImageMount> {
     const { prepared, scheduler, source, ports, log } = options;
-    const { fd, negotiated } = connection;
+    const { tables: mountTables, connection, record } = parts;
     const { tables, rootChain, numbers } = mountTables;
     const layers = new Map<number, AnsweredLayer>();
     for (const { descriptor, layer } of prepared.layers) {
@@ -202,43 +160,35 @@ export class ImageMount implements AsyncDisposable {
         want: (start, end, options) => scheduler.want(table, start, end, options),
       });
     }
-    await using cleanup = new AsyncDisposableStack();
-    const answerer = cleanup.use(new ReadAnswerer({ layers, maxRead: negotiated.maxRead, log }));
     const cachedOf = new Map(
       prepared.layers.map(({ descriptor, layer }) => [numbers.get(descriptor.digest), layer]),
     );
-    const workers = await FuseWorkers.start({
+    const server = await MountServer.start({
+      connection,
       ports,
-      fd,
-      negotiated,
       tables,
-      rootChain,
+      root: { kind: "chain", chain: rootChain },
+      layers,
+      onDamage: (layer, span) => cachedOf.get(layer)?.damage(span),
       log,
-      onMiss: (miss) => void answerer.answer(miss),
-      onInterrupt: (unique) => answerer.interrupt(unique),
-      onDamage: (layer, { span }) => cachedOf.get(layer)?.damage(span),
     });
-    cleanup.move();
-    const layerNumbers = [...layers.keys()];
-    const opened = { workers, answerer, layerNumbers, tables: mountTables };
-    return new ImageMount(options, { ...connection, ...opened });
+    return new ImageMount({
+      negotiated: connection.negotiated,
+      layerNumbers: [...layers.keys()],
+      server,
+      record,
+      tables: mountTables,
+    });
   }
 
   /** Resolves when it has been unmounted, by whomever; rejects when it cannot be served any more. */
   get unmounted(): Promise<void> {
-    return this.#unmounted;
+    return this.#server.unmounted;
   }
 
   /** Unmounts; one that is in use is detached, and whoever uses it gets errors. */
   async unmount(): Promise<void> {
-    if (this.#isUnmounted) return;
-    try {
-      await unmountImage(this.#directory, { device: this.#device });
-    } catch (error) {
-      if (!(error instanceof SociError) || error.kind === "not-found") return;
-      this.#log.warn("mount is in use and is detached", { directory: this.#directory });
-      await unmountImage(this.#directory, { force: true, device: this.#device });
-    }
+    await this.#server.unmount();
   }
 
   /** Unmounts, and ends the threads. Twice is fine. */
@@ -248,16 +198,9 @@ export class ImageMount implements AsyncDisposable {
   }
 
   async #dispose(): Promise<void> {
-    // Also when it cannot be unmounted; from the last to the first. The descriptor's number may be
-    // another file's next, and a late reply would go there: so it is closed when all are given.
     await using ending = new AsyncDisposableStack();
     ending.use(this.#tables);
-    ending.defer(() => void sysClose(this.#fd));
     ending.use(this.#record);
-    ending.use(this.#answerer);
-    ending.use(this.#workers);
-    // A read that waits would keep the mount in use.
-    this.#answerer.interruptAll();
-    await this.unmount();
+    ending.use(this.#server);
   }
 }

@@ -9,9 +9,14 @@ export interface UnmountImageOptions extends WaitOptions {
   readonly force?: boolean;
   /** Of the only mount that is meant, as `0:52`: one that has been mounted over it is left alone. */
   readonly device?: string;
+  /** Of the mount that is meant. */
+  readonly type?: MountType;
 }
 
-export const MOUNT_TYPE = "fuse.sociable";
+/** How our mounts are called in the table of mounts; the second as tools know the Go snapshotter's. */
+export const MOUNT_TYPES = ["fuse.sociable", "fuse.rawBridge"] as const;
+export type MountType = (typeof MOUNT_TYPES)[number];
+export const MOUNT_TYPE: MountType = "fuse.sociable";
 
 // A process that was just ended may hold a file for a moment; so may a read that nobody waits for.
 const RETRIES = 10;
@@ -23,10 +28,10 @@ const RETRY_MS = 20;
  */
 export async function unmountImage(
   directory: string,
-  { force = false, device, signal }: UnmountImageOptions = {},
+  { force = false, device, type = MOUNT_TYPE, signal }: UnmountImageOptions = {},
 ): Promise<void> {
   for (let retry = 0; ; retry++) {
-    await checkMount(directory, device);
+    await checkMount(directory, type, device);
     try {
       await unmountFuse(directory, { force });
       return;
@@ -43,11 +48,15 @@ export async function unmountImage(
   }
 }
 
-async function checkMount(directory: string, device: string | undefined): Promise<void> {
+async function checkMount(
+  directory: string,
+  type: MountType,
+  device: string | undefined,
+): Promise<void> {
   const mount = await findMount(directory);
-  if (mount?.type !== MOUNT_TYPE) {
+  if (mount?.type !== type) {
     const found = mount === undefined ? "nothing is mounted there" : `it is of type ${mount.type}`;
-    throw new SociError("not-found", `Cannot unmount "${directory}": ${found}, want ${MOUNT_TYPE}`);
+    throw new SociError("not-found", `Cannot unmount "${directory}": ${found}, want ${type}`);
   }
   if (device !== undefined && mount.device !== device) {
     throw new SociError(

@@ -33,6 +33,8 @@ export interface FuseChannelOptions {
   readonly fileSystem: RawFileSystem;
   /** Where several threads share the connection. */
   readonly help?: HelpOptions;
+  /** Whether serve() is to come back, asked after each request: a busy thread looks at its eventfd rarely. */
+  readonly isCalled?: () => boolean;
   readonly log?: Logger;
 }
 
@@ -53,11 +55,14 @@ export class FuseChannel implements Disposable {
   readonly #waiter: RequestWaiter;
   readonly #spin = new SpinGauge();
   readonly #help: HelpLine | undefined;
+  readonly #isCalled: () => boolean;
   /** Requests since the eventfd was looked at. */
   #sinceLook = 0;
 
-  constructor({ fd, wakeFd, negotiated, fileSystem, help, log = NO_LOG }: FuseChannelOptions) {
+  constructor(options: FuseChannelOptions) {
+    const { fd, wakeFd, negotiated, fileSystem, help, isCalled, log = NO_LOG } = options;
     this.#fd = fd;
+    this.#isCalled = isCalled ?? (() => false);
     this.#log = log;
     const { maxRead } = negotiated;
     this.#dispatcher = new Dispatcher({ fileSystem, maxRead, fd, log });
@@ -76,6 +81,7 @@ export class FuseChannel implements Disposable {
     const idleMs = help?.rests ? HELP_IDLE_MS : -1;
     for (;;) {
       const failed = this.#serveQueue();
+      if (failed === 0) return "woken";
       if (isGone(failed)) {
         // Who rests sees no end of the mount.
         help?.call();
@@ -97,11 +103,12 @@ export class FuseChannel implements Disposable {
     this.#waiter[Symbol.dispose]();
   }
 
-  /** Answers what has come, at most so much that the eventfd is looked at; -EAGAIN, or why there is no more. */
+  /** Answers what has come, at most so much that the eventfd is looked at: -EAGAIN; 0 when it is called; or why there is no more. */
   #serveQueue(): number {
     for (let queued = false; this.#sinceLook < 2 * REQUESTS_PER_LOOK; queued = true) {
       const failed = this.#serveNext(queued);
       if (failed < 0) return failed;
+      if (this.#isCalled()) return 0;
     }
     return -EAGAIN;
   }

@@ -10,7 +10,9 @@ import {
 import { EINVAL, EISDIR, ENODATA, ENOTDIR, ENXIO, ESTALE } from "../sys/errno.ts";
 import { type ChainChild, type ChainTable, newChainChild } from "../tree/chain-table.ts";
 import type { LayerTable } from "../tree/layer-table.ts";
-import { newNodeAttributes, S_IFMT, S_IFREG } from "../tree/node-attributes.ts";
+import { newNodeAttributes, S_IFDIR, S_IFMT, S_IFREG } from "../tree/node-attributes.ts";
+import { ChainDirectory } from "./chain-directory.ts";
+import { hostIdOf, type IdMappings } from "./id-map.ts";
 import { indexOf, nodeIdOf, ROOT_ID, tableOf } from "./node-id.ts";
 import { FileReads, type TarReader } from "./read-file.ts";
 import { seekFile } from "./sparse-seek.ts";
@@ -36,12 +38,35 @@ export interface MissedRead {
   readonly size: number;
 }
 
-export interface LazyFileSystemOptions {
-  /** By table number. */
+/** What of a node beside its attributes is asked for; settled with the kernel once for a mount. */
+export interface MountFeatures {
+  readonly xattrs: boolean;
+  readonly acls: boolean;
+}
+
+/** Tables by their numbers, and the names under which chains are shown in a directory of them. */
+export interface MountedTables {
   readonly chains: ReadonlyMap<number, MountedChain>;
   readonly layers: ReadonlyMap<number, MountedLayer>;
-  /** The chain whose root the mount shows. */
-  readonly rootChain: number;
+  /** Numbers of chains. */
+  readonly names?: ReadonlyMap<string, number>;
+}
+
+/** What goes. */
+export interface RemovedTables {
+  readonly names: readonly string[];
+  readonly tables: readonly number[];
+}
+
+export interface LazyFileSystemOptions extends MountedTables {
+  /** The chain whose root the mount shows; undefined: it shows a directory of chains, by their names. */
+  readonly rootChain: number | undefined;
+  /** When the directory of chains was made. */
+  readonly mtimeMs?: number;
+  /** Default: what the tables have. */
+  readonly features?: MountFeatures | undefined;
+  /** Default: owners are shown as the image has them. */
+  readonly ids?: IdMappings | undefined;
   /** Has somebody answer a read that the cache cannot; `result` is what its reader gave instead of bytes. */
   readonly onMiss: (request: ReadRequest, missed: MissedRead, result: number) => void;
   /** Has whoever answers missed reads give up one of them. */
@@ -53,6 +78,7 @@ const SECTORS_PER_BLOCK = 8;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const MAX_NAME_BYTES = 255;
+const NO_XATTRS = new Uint8Array(0);
 
 interface OpenLayer extends MountedLayer {
   readonly files: FileReads;
@@ -65,68 +91,93 @@ interface OpenLayer extends MountedLayer {
 export class LazyFileSystem implements RawFileSystem {
   readonly hasXattrs: boolean;
   readonly hasAcls: boolean;
-  readonly #chains: ReadonlyMap<number, MountedChain>;
-  readonly #layers: ReadonlyMap<number, OpenLayer>;
+  readonly #chains = new Map<number, MountedChain>();
+  readonly #layers = new Map<number, OpenLayer>();
+  /** The node that the root is; ROOT_ID itself where it is a directory of chains. */
   readonly #root: number;
+  readonly #directory: ChainDirectory | undefined;
+  readonly #ids: IdMappings | undefined;
   readonly #onMiss: LazyFileSystemOptions["onMiss"];
   readonly #onInterrupt: LazyFileSystemOptions["onInterrupt"];
   readonly #attributes = newNodeAttributes();
   readonly #child: ChainChild = newChainChild();
   readonly #range = { entry: 0, offset: 0, size: 0 };
 
-  constructor({ chains, layers, rootChain, onMiss, onInterrupt }: LazyFileSystemOptions) {
-    this.#chains = chains;
-    this.#layers = new Map(
-      Array.from(layers, ([number, layer]) => [
-        number,
-        { ...layer, files: new FileReads(layer.table) },
-      ]),
-    );
-    this.#root = nodeIdOf(rootChain, 0);
-    this.#onMiss = onMiss;
-    this.#onInterrupt = onInterrupt;
+  constructor(options: LazyFileSystemOptions) {
+    const { chains, layers, names, rootChain, mtimeMs = 0, features, ids } = options;
+    this.#root = rootChain === undefined ? ROOT_ID : nodeIdOf(rootChain, 0);
+    this.#directory = rootChain === undefined ? new ChainDirectory(mtimeMs) : undefined;
+    this.#ids = ids;
+    this.#onMiss = options.onMiss;
+    this.#onInterrupt = options.onInterrupt;
+    this.add({ chains, layers, ...(names === undefined ? {} : { names }) }, mtimeMs);
     const tables = [...chains.values(), ...layers.values()].map(({ table }) => table);
-    this.hasXattrs = tables.some((table) => table.hasXattrs);
-    this.hasAcls = tables.some((table) => table.hasAcls);
+    this.hasXattrs = features?.xattrs ?? tables.some((table) => table.hasXattrs);
+    this.hasAcls = features?.acls ?? tables.some((table) => table.hasAcls);
+  }
+
+  /**
+   * Shows more: layers, chains over them and those there are, names for chains. `mtimeMs`, which grows,
+   * is when. @throws already-exists for a name that is there; nothing is added then
+   */
+  add({ chains, layers, names = new Map() }: MountedTables, mtimeMs: number): void {
+    this.#directory?.refuse(names.keys());
+    for (const [number, layer] of layers) {
+      this.#layers.set(number, { ...layer, files: new FileReads(layer.table) });
+    }
+    for (const [number, chain] of chains) this.#chains.set(number, chain);
+    for (const [name, chain] of names) this.#directory?.add(name, chain, mtimeMs);
+  }
+
+  /** Names are absent from now on, and nodes of the tables stale; what is not there is passed over. */
+  remove({ names, tables }: RemovedTables, mtimeMs: number): void {
+    for (const name of names) this.#directory?.remove(name, mtimeMs);
+    for (const table of tables) {
+      this.#chains.delete(table);
+      this.#layers.delete(table);
+    }
   }
 
   lookup(parent: number, name: Uint8Array, attr: FuseAttr): number {
+    const root = this.#rootDirectory(parent);
+    if (root !== undefined) {
+      const chain = root.find(name);
+      return chain === undefined ? 0 : this.#entry(nodeIdOf(chain, 0), attr);
+    }
     const directory = this.#chainOf(parent);
     if (directory === undefined) return this.#noDirectory(parent);
     const child = this.#child;
     if (!directory.table.lookup(indexOf(this.#idOf(parent)), name, child)) return 0;
-    const node = this.#nodeOf(parent, directory, child);
-    const failure = this.getattr(node, attr);
-    return failure < 0 ? failure : node;
+    return this.#entry(this.#nodeOf(parent, directory, child), attr);
   }
 
   getattr(node: number, attr: FuseAttr): number {
     const id = this.#idOf(node);
-    const index = indexOf(id);
     const from = this.#attributes;
+    const root = this.#rootDirectory(node);
+    if (root !== undefined) {
+      root.attributes(from);
+      this.#fill(attr, id);
+      return 0;
+    }
+    const index = indexOf(id);
     const chain = this.#chains.get(tableOf(id));
-    const isThere =
-      chain === undefined
-        ? this.#layers.get(tableOf(id))?.table.attributes(index, from)
-        : chain.table.directoryAttributes(index, from);
+    let isThere: boolean | undefined;
+    if (chain !== undefined) isThere = chain.table.directoryAttributes(index, from);
+    else isThere = this.#layers.get(tableOf(id))?.table.attributes(index, from);
     if (isThere !== true) return -ESTALE;
-    attr.ino = id;
-    attr.size = from.size;
-    attr.blocks = Math.ceil(from.size / BLOCK_BYTES) * SECTORS_PER_BLOCK;
-    attr.blksize = BLOCK_BYTES;
-    attr.mtime = from.mtimeSeconds;
-    attr.mtimeNsec = from.mtimeNanoseconds;
-    attr.mode = from.mode;
-    attr.nlink = from.nlink;
-    attr.uid = from.uid;
-    attr.gid = from.gid;
-    attr.rdev = from.rdev;
+    this.#fill(attr, id);
+    const ids = this.#ids;
+    if (ids !== undefined) {
+      attr.uid = hostIdOf(ids.uids, from.uid);
+      attr.gid = hostIdOf(ids.gids, from.gid);
+    }
     return 0;
   }
 
   readlink(node: number): Uint8Array | number {
     const layer = this.#layers.get(tableOf(node));
-    if (layer === undefined) return this.#chainOf(node) === undefined ? -ESTALE : -EINVAL;
+    if (layer === undefined) return this.#isDirectory(node) ? -EINVAL : -ESTALE;
     const entry = indexOf(node);
     return layer.table.target(entry) ?? (layer.table.modeOf(entry) === 0 ? -ESTALE : -EINVAL);
   }
@@ -134,7 +185,7 @@ export class LazyFileSystem implements RawFileSystem {
   read(request: ReadRequest, target: ReadTarget): number {
     const number = tableOf(request.node);
     const layer = this.#layers.get(number);
-    if (layer === undefined) return this.#chainOf(request.node) === undefined ? -ESTALE : -EISDIR;
+    if (layer === undefined) return this.#isDirectory(request.node) ? -EISDIR : -ESTALE;
     const range = this.#range;
     range.entry = indexOf(request.node);
     range.offset = request.offset;
@@ -149,12 +200,21 @@ export class LazyFileSystem implements RawFileSystem {
   }
 
   childCount(node: number): number {
+    const root = this.#rootDirectory(node);
+    if (root !== undefined) return root.length;
     const chain = this.#chainOf(node);
     if (chain === undefined) return this.#noDirectory(node);
     return chain.table.childCount(indexOf(this.#idOf(node)));
   }
 
   childAt(node: number, index: number, out: DirectoryChild): void {
+    const root = this.#rootDirectory(node);
+    if (root !== undefined) {
+      out.name = root.nameAt(index);
+      out.node = nodeIdOf(root.chainAt(index) ?? 0, 0);
+      out.mode = S_IFDIR;
+      return;
+    }
     const chain = this.#chainOf(node);
     const child = this.#child;
     if (chain?.table.childAt(indexOf(this.#idOf(node)), index, child) !== true) {
@@ -169,17 +229,20 @@ export class LazyFileSystem implements RawFileSystem {
     const id = this.#idOf(node);
     const chain = this.#chains.get(tableOf(id));
     if (chain === undefined || id === this.#root) return node;
+    if (this.#directory !== undefined && indexOf(id) === 0) return ROOT_ID;
     const parent = nodeIdOf(tableOf(id), chain.table.parentOf(indexOf(id)));
     return parent === this.#root ? ROOT_ID : parent;
   }
 
   getxattr(node: number, name: Uint8Array): Uint8Array | number {
+    if (this.#rootDirectory(node) !== undefined) return -ENODATA;
     const id = this.#idOf(node);
     const table = this.#tableOf(id);
     return table === undefined ? -ESTALE : (table.xattr(indexOf(id), name) ?? -ENODATA);
   }
 
   listxattr(node: number): Uint8Array | number {
+    if (this.#rootDirectory(node) !== undefined) return NO_XATTRS;
     const id = this.#idOf(node);
     return this.#tableOf(id)?.xattrNames(indexOf(id)) ?? -ESTALE;
   }
@@ -214,8 +277,38 @@ export class LazyFileSystem implements RawFileSystem {
     return true;
   }
 
-  isStable(): boolean {
-    return true;
+  isStable(directory: number): boolean {
+    return this.#rootDirectory(directory) === undefined;
+  }
+
+  /** The directory of chains, if the node is it. */
+  #rootDirectory(node: number): ChainDirectory | undefined {
+    return node === ROOT_ID ? this.#directory : undefined;
+  }
+
+  #isDirectory(node: number): boolean {
+    return this.#chainOf(node) !== undefined || this.#rootDirectory(node) !== undefined;
+  }
+
+  #entry(node: number, attr: FuseAttr): number {
+    const failure = this.getattr(node, attr);
+    return failure < 0 ? failure : node;
+  }
+
+  /** Puts what was last read into `attr`. */
+  #fill(attr: FuseAttr, id: number): void {
+    const from = this.#attributes;
+    attr.ino = id;
+    attr.size = from.size;
+    attr.blocks = Math.ceil(from.size / BLOCK_BYTES) * SECTORS_PER_BLOCK;
+    attr.blksize = BLOCK_BYTES;
+    attr.mtime = from.mtimeSeconds;
+    attr.mtimeNsec = from.mtimeNanoseconds;
+    attr.mode = from.mode;
+    attr.nlink = from.nlink;
+    attr.uid = from.uid;
+    attr.gid = from.gid;
+    attr.rdev = from.rdev;
   }
 
   #idOf(node: number): number {

@@ -1,6 +1,8 @@
 import type { LayerHandle } from "../cache/layer-files.ts";
 import type { Damage } from "../cache/layer-reader.ts";
 import type { FuseNegotiated } from "../fuse/init.ts";
+import type { IdMappings } from "../lazyfs/id-map.ts";
+import type { MountFeatures } from "../lazyfs/lazy-file-system.ts";
 import type { LogFields, LogLevel } from "../observability/log.ts";
 import type { ErrorMessage } from "./ztoc-messages.ts";
 
@@ -34,12 +36,52 @@ export interface FuseWorkerStart {
   readonly rests: boolean;
   readonly negotiated: FuseNegotiated;
   readonly tables: readonly MountTable[];
-  /** Number of the chain that the mount's root shows. */
-  readonly rootChain: number;
+  /** What the mount's root shows. */
+  readonly root: MountRoot;
+  /** Default: what the tables have. */
+  readonly features: MountFeatures | undefined;
+  readonly ids: IdMappings | undefined;
+  /**
+   * One 32-bit number: messages sent to this thread behind this one, raised before each. A thread
+   * serves only when it has handled them all.
+   */
+  readonly sent: SharedArrayBuffer;
 }
 
+/** One chain, by its number; or a directory of chains, none at first. */
+export type MountRoot =
+  | { readonly kind: "chain"; readonly chain: number }
+  | { readonly kind: "directory"; readonly mtimeMs: number };
+
+/** Shows more in a directory of chains. */
+export interface FuseWorkerAdd {
+  readonly kind: "add";
+  /** Names the change in its answer. */
+  readonly change: number;
+  readonly tables: readonly MountTable[];
+  readonly names: readonly ChainName[];
+  readonly mtimeMs: number;
+}
+
+export interface ChainName {
+  readonly name: string;
+  readonly chain: number;
+}
+
+/** Shows less. What is not there is passed over. */
+export interface FuseWorkerRemove {
+  readonly kind: "remove";
+  readonly change: number;
+  readonly names: readonly string[];
+  /** Numbers. */
+  readonly tables: readonly number[];
+  readonly mtimeMs: number;
+}
+
+export type FuseWorkerChange = FuseWorkerAdd | FuseWorkerRemove;
+
 /** A thread that serves a mount hears of nothing while it waits for the kernel: write its eventfd behind a message. */
-export type FuseWorkerRequest = FuseWorkerStart | { readonly kind: "stop" };
+export type FuseWorkerRequest = FuseWorkerStart | FuseWorkerChange | { readonly kind: "stop" };
 
 /** A read of bytes that are not in the cache: whoever gets this answers it, on the same descriptor. */
 export interface ReadMiss {
@@ -66,6 +108,12 @@ export type FuseWorkerAnswer =
       readonly error: ErrorMessage | undefined;
     }
   | { readonly kind: "damaged"; readonly layer: number; readonly damage: Damage }
+  /** It is made; or, for want of something, not: nothing of it is there then. */
+  | {
+      readonly kind: "changed";
+      readonly change: number;
+      readonly error: ErrorMessage | undefined;
+    }
   | { readonly kind: "unmounted" }
   | { readonly kind: "stopped" }
   | { readonly kind: "failed"; readonly error: ErrorMessage };

@@ -3,7 +3,17 @@ import type { FuseNegotiated } from "../fuse/init.ts";
 import type { Logger } from "../observability/log.ts";
 import { errnoName } from "../sys/errno.ts";
 import { sysClose, sysEventfd, sysWrite } from "../sys/libc.ts";
-import type { FuseWorkerAnswer, FuseWorkerRequest, MountTable, ReadMiss } from "./fuse-messages.ts";
+import type { IdMappings } from "../lazyfs/id-map.ts";
+import type { MountFeatures } from "../lazyfs/lazy-file-system.ts";
+import type {
+  ChainName,
+  FuseWorkerAnswer,
+  FuseWorkerChange,
+  FuseWorkerRequest,
+  MountRoot,
+  MountTable,
+  ReadMiss,
+} from "./fuse-messages.ts";
 import type { Damage } from "../cache/layer-reader.ts";
 import type { WorkerPort } from "./worker-conversation.ts";
 import { errorOf } from "./ztoc-messages.ts";
@@ -20,7 +30,10 @@ export interface FuseWorkersOptions {
   readonly fd: number;
   readonly negotiated: FuseNegotiated;
   readonly tables: readonly MountTable[];
-  readonly rootChain: number;
+  readonly root: MountRoot;
+  /** Default: what the tables have. */
+  readonly features?: MountFeatures | undefined;
+  readonly ids?: IdMappings | undefined;
   readonly onMiss: (miss: ReadMiss) => void;
   readonly onInterrupt: (unique: bigint) => void;
   /** Gets what the threads have to say. */
@@ -28,9 +41,28 @@ export interface FuseWorkersOptions {
   readonly onDamage: (layer: number, damage: Damage) => void;
 }
 
+/** More to show in a directory of chains. `mtimeMs`, which grows, becomes the directory's. */
+export interface AddedTables {
+  readonly tables: readonly MountTable[];
+  readonly names: readonly ChainName[];
+  readonly mtimeMs: number;
+}
+
+/** What is to go. */
+export interface GoneTables {
+  readonly names: readonly string[];
+  /** Numbers. */
+  readonly tables: readonly number[];
+  readonly mtimeMs: number;
+}
+
 interface Thread {
   readonly port: FuseWorkerPort;
   readonly wakeFd: number;
+  /** Messages behind the first. */
+  readonly sent: Int32Array;
+  /** What it has been told and not answered. */
+  readonly changes: Map<number, PromiseWithResolvers<void>>;
   readonly ready: PromiseWithResolvers<void>;
   readonly ended: PromiseWithResolvers<void>;
 }
@@ -43,7 +75,10 @@ export class FuseWorkers implements AsyncDisposable {
   readonly #helpFd: number;
   readonly #threads: readonly Thread[];
   readonly #unmounted = Promise.withResolvers<void>();
+  #changes = 0;
   #isClosed = false;
+  /** One of the threads has. */
+  #isEnded = false;
 
   private constructor(options: FuseWorkersOptions) {
     this.#options = options;
@@ -70,13 +105,38 @@ export class FuseWorkers implements AsyncDisposable {
     return this.#unmounted.promise;
   }
 
+  /**
+   * Shows more; resolves when every thread does. Descriptors of the tables may be closed then. When one
+   * thread cannot, none does. @throws failed-precondition when the mount has ended
+   */
+  async add({ tables, names, mtimeMs }: AddedTables): Promise<void> {
+    try {
+      await this.#change((change) => ({ kind: "add", change, tables, names, mtimeMs }));
+    } catch (error) {
+      const gone = {
+        names: names.map(({ name }) => name),
+        tables: tables.map(({ table }) => table),
+      };
+      // Where there is nobody any more there is nothing to take back.
+      await this.remove({ ...gone, mtimeMs }).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /**
+   * Shows less; resolves when no thread reads those tables any more, and their last missed reads have
+   * been told. @throws failed-precondition when the mount has ended
+   */
+  async remove({ names, tables, mtimeMs }: GoneTables): Promise<void> {
+    await this.#change((change) => ({ kind: "remove", change, names, tables, mtimeMs }));
+  }
+
   /** Ends the threads, each behind what it is answering. Twice is fine. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    for (const { port, wakeFd } of this.#threads) {
-      port.postMessage({ kind: "stop" }, []);
-      sysWrite(wakeFd, ONE);
+    for (const thread of this.#threads) {
+      this.#tell(thread, { kind: "stop" });
     }
     await Promise.all(this.#threads.map(({ ended }) => ended.promise));
     for (const { port, wakeFd } of this.#threads) {
@@ -87,12 +147,15 @@ export class FuseWorkers implements AsyncDisposable {
   }
 
   #open(port: FuseWorkerPort, rests: boolean): Thread {
-    const { fd, negotiated, tables, rootChain } = this.#options;
+    const { fd, negotiated, tables, root, features, ids } = this.#options;
     const helpFd = this.#helpFd;
     const wakeFd = newEventfd();
+    const sent = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
     const thread: Thread = {
       port,
       wakeFd,
+      sent: new Int32Array(sent),
+      changes: new Map(),
       ready: Promise.withResolvers(),
       ended: Promise.withResolvers(),
     };
@@ -101,11 +164,33 @@ export class FuseWorkers implements AsyncDisposable {
     port.addEventListener("error", (event) => {
       this.#fail(thread, new Error(`FUSE thread failed: ${event.message}`, { cause: event.error }));
     });
-    port.postMessage(
-      { kind: "start", fd, wakeFd, helpFd, rests, negotiated, tables, rootChain },
-      [],
-    );
+    const served = { tables, root, features, ids };
+    port.postMessage({ kind: "start", fd, wakeFd, helpFd, rests, negotiated, sent, ...served }, []);
     return thread;
+  }
+
+  /** In this order: a thread that has not handled what it was sent goes to its messages, not to sleep. */
+  #tell({ port, sent, wakeFd }: Thread, request: FuseWorkerRequest): void {
+    Atomics.add(sent, 0, 1);
+    port.postMessage(request, []);
+    sysWrite(wakeFd, ONE);
+  }
+
+  async #change(request: (change: number) => FuseWorkerChange): Promise<void> {
+    const change = this.#changes++;
+    const answers = this.#threads.map((thread) => {
+      const answer = Promise.withResolvers<void>();
+      if (this.#isEnded || this.#isClosed) {
+        answer.reject(ended());
+        return answer.promise;
+      }
+      thread.changes.set(change, answer);
+      this.#tell(thread, request(change));
+      return answer.promise;
+    });
+    const outcomes = await Promise.allSettled(answers);
+    const failed = outcomes.find((outcome) => outcome.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
   }
 
   #hear(thread: Thread, answer: FuseWorkerAnswer): void {
@@ -125,17 +210,37 @@ export class FuseWorkers implements AsyncDisposable {
       case "ready":
         thread.ready.resolve();
         return;
+      case "changed":
+        this.#changed(thread, answer);
+        return;
       case "failed":
         this.#fail(thread, errorOf(answer.error));
         return;
       case "unmounted":
         this.#unmounted.resolve();
-        thread.ended.resolve();
         thread.ready.resolve();
+        this.#end(thread);
         return;
       case "stopped":
-        thread.ended.resolve();
+        this.#end(thread);
     }
+  }
+
+  #changed(
+    thread: Thread,
+    { change, error }: Extract<FuseWorkerAnswer, { kind: "changed" }>,
+  ): void {
+    const answer = thread.changes.get(change);
+    thread.changes.delete(change);
+    if (error === undefined) answer?.resolve();
+    else answer?.reject(errorOf(error));
+  }
+
+  #end(thread: Thread): void {
+    this.#isEnded = true;
+    thread.ended.resolve();
+    for (const answer of thread.changes.values()) answer.reject(ended());
+    thread.changes.clear();
   }
 
   #log({ level, message, fields, error }: Extract<FuseWorkerAnswer, { kind: "log" }>): void {
@@ -146,8 +251,12 @@ export class FuseWorkers implements AsyncDisposable {
   #fail(thread: Thread, error: Error): void {
     thread.ready.reject(error);
     this.#unmounted.reject(error);
-    thread.ended.resolve();
+    this.#end(thread);
   }
+}
+
+function ended(): SociError {
+  return new SociError("failed-precondition", "Cannot change what a mount shows: it has ended");
 }
 
 function newEventfd(): number {

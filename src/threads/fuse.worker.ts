@@ -1,17 +1,15 @@
-import { LayerFiles } from "../cache/layer-files.ts";
-import { DAMAGED, LayerReader } from "../cache/layer-reader.ts";
-import { mapTable } from "../cache/table-file.ts";
+import { DAMAGED } from "../cache/layer-reader.ts";
 import { FuseChannel } from "../fuse/fuse-channel.ts";
-import {
-  LazyFileSystem,
-  type MountedChain,
-  type MountedLayer,
-} from "../lazyfs/lazy-file-system.ts";
+import { LazyFileSystem } from "../lazyfs/lazy-file-system.ts";
 import { createLogger } from "../observability/log.ts";
 import { RepeatGate } from "../observability/repeat-gate.ts";
-import { ChainTable } from "../tree/chain-table.ts";
-import { LayerTable } from "../tree/layer-table.ts";
-import type { FuseWorkerAnswer, FuseWorkerRequest, FuseWorkerStart } from "./fuse-messages.ts";
+import type {
+  FuseWorkerAnswer,
+  FuseWorkerChange,
+  FuseWorkerRequest,
+  FuseWorkerStart,
+} from "./fuse-messages.ts";
+import { ThreadTables } from "./thread-tables.ts";
 import { errorMessageOf } from "./ztoc-messages.ts";
 
 declare const self: {
@@ -19,14 +17,17 @@ declare const self: {
   postMessage(message: FuseWorkerAnswer): void;
 };
 
-/** The main thread has opened these very files, which nobody else can write to. */
-const UNVERIFIED = { verify: false };
-const CHECKED = { isChecked: true };
+interface Serving {
+  readonly channel: FuseChannel;
+  readonly fileSystem: LazyFileSystem;
+  /** Messages sent to this thread. */
+  readonly sent: Int32Array;
+}
 
-let channel: FuseChannel | undefined;
-let isStopped = false;
-/** Closed at the end: descriptors are the process's, and outlive a thread that is terminated. */
-const opened = new DisposableStack();
+let serving: Serving | undefined;
+let handled = 0;
+let isScheduled = false;
+const tables = new ThreadTables();
 
 const gate = new RepeatGate();
 const log = createLogger({
@@ -34,69 +35,119 @@ const log = createLogger({
     // A reader that tries again and again must not fill the disk.
     if (!gate.lets(message)) return;
     const cause = error === undefined ? undefined : errorMessageOf(error);
-    self.postMessage({ kind: "log", level, message, fields, error: cause });
+    // Loggers write no record that ends the process.
+    const said = level === "fatal" ? "error" : level;
+    self.postMessage({ kind: "log", level: said, message, fields, error: cause });
   },
 });
 
-function open(start: FuseWorkerStart): FuseChannel {
-  const { fd, wakeFd, helpFd, rests, negotiated, tables, rootChain } = start;
-  const chains = new Map<number, MountedChain>();
-  const layers = new Map<number, MountedLayer>();
-  const readers = new Map<number, LayerReader>();
-  for (const table of tables) {
-    if (table.kind === "chain") {
-      const chain = ChainTable.open(mapTable(table.path, UNVERIFIED), CHECKED);
-      chains.set(table.table, { table: chain, layers: table.layers });
-    } else {
-      const reader = new LayerReader(opened.use(LayerFiles.open(table.files)));
-      readers.set(table.table, reader);
-      const inodes = LayerTable.open(mapTable(table.inodes, UNVERIFIED), CHECKED);
-      layers.set(table.table, { table: inodes, reader });
-    }
-  }
+function open(start: FuseWorkerStart): Serving {
+  const { fd, wakeFd, helpFd, rests, negotiated, root, features, ids } = start;
+  const sent = new Int32Array(start.sent);
   const fileSystem = new LazyFileSystem({
-    chains,
-    layers,
-    rootChain,
+    ...tables.open(start.tables),
+    ...(root.kind === "chain"
+      ? { rootChain: root.chain }
+      : { rootChain: undefined, mtimeMs: root.mtimeMs }),
+    features,
+    ids,
     onMiss: ({ unique }, { layer, entry, offset, size }, result) => {
-      const damage = result === DAMAGED ? readers.get(layer)?.damaged : undefined;
+      const damage = result === DAMAGED ? tables.readerOf(layer)?.damaged : undefined;
       if (damage !== undefined) self.postMessage({ kind: "damaged", layer, damage });
       self.postMessage({ kind: "miss", fd, unique, layer, entry, offset, size });
     },
     onInterrupt: (unique) => self.postMessage({ kind: "interrupt", unique }),
   });
-  const help = { fd: helpFd, rests };
-  return new FuseChannel({ fd, wakeFd, negotiated, fileSystem, help, log });
+  const channel = new FuseChannel({
+    fd,
+    wakeFd,
+    negotiated,
+    fileSystem,
+    help: { fd: helpFd, rests },
+    isCalled: () => Atomics.load(sent, 0) !== handled,
+    log,
+  });
+  return { channel, fileSystem, sent };
 }
 
-/** Serves until there is a message: it was sent before we were woken, and whoever handles it decides. */
+function schedule(): void {
+  if (isScheduled) return;
+  isScheduled = true;
+  setImmediate(serve);
+}
+
+/** Serves until there is a message; whoever handles the last of them goes on. */
 function serve(): void {
-  if (channel === undefined || isStopped) return;
+  isScheduled = false;
+  if (serving === undefined) return;
+  const { channel, sent } = serving;
   try {
-    if (channel.serve() === "unmounted") end({ kind: "unmounted" });
+    while (Atomics.load(sent, 0) === handled) {
+      if (channel.serve() === "unmounted") {
+        end({ kind: "unmounted" });
+        return;
+      }
+    }
   } catch (error) {
     end({ kind: "failed", error: errorMessageOf(error) });
+  }
+}
+
+function change(request: FuseWorkerChange, { fileSystem }: Serving): void {
+  if (request.kind === "remove") {
+    fileSystem.remove(request, request.mtimeMs);
+    tables.close(request.tables);
+    // What was mapped goes when nobody refers to it; nothing else here makes garbage for a long time.
+    Bun.gc(false);
+    return;
+  }
+  const opened = tables.open(request.tables);
+  try {
+    const names = new Map(request.names.map(({ name, chain }) => [name, chain]));
+    fileSystem.add({ ...opened, names }, request.mtimeMs);
+  } catch (error) {
+    tables.close(opened.layers.keys());
+    throw error;
   }
 }
 
 function end(last: FuseWorkerAnswer): void {
-  isStopped = true;
-  channel?.[Symbol.dispose]();
-  channel = undefined;
-  opened.dispose();
+  serving?.channel[Symbol.dispose]();
+  serving = undefined;
+  tables[Symbol.dispose]();
   self.postMessage(last);
 }
 
+function start(request: FuseWorkerStart): void {
+  try {
+    serving = open(request);
+    self.postMessage({ kind: "ready" });
+  } catch (error) {
+    end({ kind: "failed", error: errorMessageOf(error) });
+  }
+}
+
 self.onmessage = ({ data }) => {
+  if (data.kind === "start") {
+    start(data);
+    schedule();
+    return;
+  }
+  handled += 1;
   if (data.kind === "stop") {
     end({ kind: "stopped" });
     return;
   }
+  // Whoever ended has said so; that answers the change.
+  if (serving === undefined) return;
+  let error: unknown;
   try {
-    channel = open(data);
-    self.postMessage({ kind: "ready" });
-    setImmediate(serve);
-  } catch (error) {
-    end({ kind: "failed", error: errorMessageOf(error) });
+    change(data, serving);
+  } catch (thrown) {
+    error = thrown;
   }
+  const { change: number } = data;
+  const failed = error === undefined ? undefined : errorMessageOf(error);
+  self.postMessage({ kind: "changed", change: number, error: failed });
+  schedule();
 };

@@ -4,7 +4,7 @@ import type { WaitOptions } from "../async/wait-options.ts";
 import { SociError } from "../errors.ts";
 import type { Logger } from "../observability/log.ts";
 import { RepeatGate } from "../observability/repeat-gate.ts";
-import { EINTR, EIO } from "../sys/errno.ts";
+import { EINTR, EIO, ESTALE } from "../sys/errno.ts";
 import { FailedReads } from "./failed-reads.ts";
 import type { ReadMiss } from "./fuse-messages.ts";
 
@@ -25,7 +25,7 @@ export interface WantBytesOptions extends WaitOptions {
 }
 
 export interface ReadAnswererOptions {
-  /** By table number. */
+  /** By table number; it may change. */
   readonly layers: ReadonlyMap<number, AnsweredLayer>;
   /** Of the largest read. */
   readonly maxRead: number;
@@ -84,13 +84,19 @@ export class ReadAnswerer implements AsyncDisposable {
     }
     const controller = new AbortController();
     const given = Promise.withResolvers<void>();
-    this.#pending.set(unique, { controller, given: given.promise });
+    const pending: PendingAnswer = {
+      layer: miss.layer,
+      controller,
+      given: given.promise,
+      abortErrno: EINTR,
+    };
+    this.#pending.set(unique, pending);
     try {
       await this.#answer(miss, controller.signal);
     } catch (error) {
       if (!controller.signal.aborted) this.#tell(miss, error);
       if (error instanceof BytesNotHad && !controller.signal.aborted) this.#failed.add(miss);
-      replyError(fd, unique, controller.signal.aborted ? EINTR : EIO);
+      replyError(fd, unique, controller.signal.aborted ? pending.abortErrno : EIO);
     } finally {
       this.#pending.delete(unique);
       given.resolve();
@@ -110,6 +116,16 @@ export class ReadAnswerer implements AsyncDisposable {
       if (this.#early.size <= MAX_EARLY) break;
       this.#early.delete(oldest);
     }
+  }
+
+  /** Fails what waits for a layer that is shown no more; resolves when every reply is written. */
+  async drop(layer: number): Promise<void> {
+    const dropped = [...this.#pending.values()].filter((pending) => pending.layer === layer);
+    for (const pending of dropped) {
+      pending.abortErrno = ESTALE;
+      pending.controller.abort(new DOMException("the layer is shown no more", "AbortError"));
+    }
+    await Promise.all(dropped.map(({ given }) => given));
   }
 
   /** Fails all that wait, and whatever still comes: the mount ends. */
@@ -159,9 +175,12 @@ export class ReadAnswerer implements AsyncDisposable {
 }
 
 interface PendingAnswer {
+  readonly layer: number;
   readonly controller: AbortController;
   /** Resolves when it is given. */
   readonly given: Promise<void>;
+  /** What its reader gets when it is aborted. */
+  abortErrno: number;
 }
 
 /** What kept the bytes away, which is in the log already. */

@@ -29,7 +29,7 @@ function options(ports: readonly FuseWorkerPort[], records: LogRecord[] = []) {
       ...{ maxReadahead: 0, maxRead: 4096, maxBackground: 1 },
     },
     tables: [],
-    rootChain: 1,
+    root: { kind: "chain", chain: 1 } as const,
     onMiss: () => undefined,
     onInterrupt: () => undefined,
     onDamage: () => undefined,
