@@ -159,7 +159,11 @@ describe("jsonSink()", () => {
 describe("errorText()", () => {
   test.each([
     { title: "a text", error: "gone", want: "gone" },
-    { title: "an error without a message", error: new TypeError(), want: "TypeError" },
+    {
+      title: "an error without a message",
+      error: Object.assign(new TypeError("x"), { message: "" }),
+      want: "TypeError",
+    },
     {
       title: "a cause that is said already",
       error: new Error("no: x", { cause: new Error("x") }),
