@@ -66,7 +66,7 @@ export async function* downloadBlob(
         throw error;
       }
       fruitless = at > from ? 0 : fruitless + 1;
-      const waitMs = retryWaitMs(session.retryPolicy, { retries: fruitless });
+      const waitMs = retryWaitMs(requests.retryPolicy, { retries: fruitless });
       if (waitMs === undefined) {
         throw error;
       }

@@ -4,6 +4,7 @@ import { HttpError } from "./http-error.ts";
 import type { HttpResponse } from "./http-response.ts";
 import type { BlobRangeOptions } from "./image-source.ts";
 import type { RegistrySession } from "./registry-session.ts";
+import type { RetryPolicy } from "./retry.ts";
 
 // How servers answer that do no ranges, or none at all of what we ask.
 const NO_RANGES = [400, 416, 501];
@@ -11,11 +12,14 @@ const NO_RANGES = [400, 416, 501];
 /** GETs of blobs of one repository. */
 export class BlobRequests {
   readonly session: RegistrySession;
+  /** How temporary failures are tried again. */
+  readonly retryPolicy: RetryPolicy;
   readonly #locations = new BlobLocations();
   #areRangesRefused = false;
 
-  constructor(session: RegistrySession) {
+  constructor(session: RegistrySession, retryPolicy: RetryPolicy = session.retryPolicy) {
     this.session = session;
+    this.retryPolicy = retryPolicy;
   }
 
   /** The answer for bytes [start, end) of a blob: these, the first of them, or the whole blob. */
@@ -55,7 +59,7 @@ export class BlobRequests {
         path: `blobs/${digest}`,
         headers: isFresh ? { ...headers, "cache-control": "no-cache" } : headers,
         isForOrigin: isFresh,
-        retry,
+        retry: retry ? this.retryPolicy : false,
         signal,
       });
     if (isFresh) {

@@ -23,6 +23,8 @@ export type Credentials = PasswordCredentials | IdentityTokenCredentials | Regis
 export interface KeychainOptions extends WaitOptions {
   /** The repository in question: some files have logins for parts of a host. */
   readonly repository?: string | undefined;
+  /** The image in question by its complete name: some logins come with the order to pull one. */
+  readonly image?: string | undefined;
   /** What the host did not take: give something else, if there is more than one. */
   readonly isRefused?: ((credentials: Credentials) => boolean) | undefined;
 }

@@ -20,4 +20,6 @@ export interface HostSettings {
   readonly tls?: TlsSettings | undefined;
   /** Sent to this host and its token service only. Names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Of a mirror: longest silence before its answer, `Infinity` for as long as the registry itself may take. */
+  readonly answerTimeoutMs?: number | undefined;
 }

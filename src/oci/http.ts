@@ -23,8 +23,8 @@ export interface HttpRequest extends WaitOptions {
   /** Names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: HttpBody;
-  /** Whether a temporary failure is tried again. */
-  readonly retry?: boolean;
+  /** Whether a temporary failure is tried again, or how. */
+  readonly retry?: boolean | RetryPolicy;
   /** Give the same object with every request to a host: connections are kept by it. */
   readonly tls?: TlsSettings | undefined;
   /** Less patience than usual until the answer begins: there is somebody else to ask. */
@@ -40,8 +40,12 @@ export interface HttpClientOptions {
   readonly maxRedirects?: number;
   /** Longest silence of a server: until its answer has begun, and between two pieces of it. */
   readonly idleTimeoutMs?: number;
+  /** The same until its answer has begun, when that is less. */
+  readonly answerTimeoutMs?: number;
   /** Longest time for the whole of a manifest, token or list. */
   readonly documentTimeoutMs?: number;
+  /** Longest time for one attempt with all of its body; no bound when not given. A download goes on where it was cut. */
+  readonly attemptTimeoutMs?: number | undefined;
   /** Most requests at once with one host. */
   readonly maxConnections?: number;
   /** The proxy for a URL; `undefined` for none. The environment is not looked at. */
@@ -68,7 +72,9 @@ export class HttpClient {
   readonly #retry: RetryPolicy;
   readonly #maxRedirects: number;
   readonly #idleTimeoutMs: number;
+  readonly #answerTimeoutMs: number;
   readonly #documentTimeoutMs: number;
+  readonly #attemptTimeoutMs: number | undefined;
   readonly #limits: ConnectionLimits;
   readonly #proxyFor: (url: URL) => URL | undefined;
   readonly #sessions = new FetchSessions();
@@ -81,7 +87,9 @@ export class HttpClient {
     retry = DEFAULT_RETRY,
     maxRedirects = 10,
     idleTimeoutMs = 30_000,
+    answerTimeoutMs = idleTimeoutMs,
     documentTimeoutMs = 120_000,
+    attemptTimeoutMs,
     maxConnections = DEFAULT_CONNECTIONS,
     proxyFor = () => undefined,
   }: HttpClientOptions = {}) {
@@ -90,7 +98,9 @@ export class HttpClient {
     this.#retry = retry;
     this.#maxRedirects = maxRedirects;
     this.#idleTimeoutMs = idleTimeoutMs;
+    this.#answerTimeoutMs = Math.min(answerTimeoutMs, idleTimeoutMs);
     this.#documentTimeoutMs = documentTimeoutMs;
+    this.#attemptTimeoutMs = attemptTimeoutMs;
     this.#limits = new ConnectionLimits(maxConnections);
     this.#proxyFor = proxyFor;
   }
@@ -113,12 +123,13 @@ export class HttpClient {
         return await this.#follow(request);
       } catch (error) {
         signal?.throwIfAborted();
-        if (!retry || !(error instanceof HttpError) || !error.temporary) {
+        if (retry === false || !(error instanceof HttpError) || !error.temporary) {
           throw error;
         }
+        const policy = retry === true ? this.#retry : retry;
         const { retryAfterMs } = error;
         const elapsedMs = performance.now() - started;
-        const waitMs = retryWaitMs(this.#retry, { retries, retryAfterMs, elapsedMs });
+        const waitMs = retryWaitMs(policy, { retries, retryAfterMs, elapsedMs });
         if (waitMs === undefined) {
           throw error;
         }
@@ -158,15 +169,18 @@ export class HttpClient {
     const permit = await this.#limits.acquire(url.origin, { signal });
     const patience = body === undefined ? 1 : PATIENCE_AFTER_BODY;
     const { answerTimeoutMs = Number.POSITIVE_INFINITY } = request;
-    const timeoutMs = Math.min(this.#idleTimeoutMs * patience, answerTimeoutMs);
+    const timeoutMs = Math.min(this.#answerTimeoutMs * patience, answerTimeoutMs);
     const watch = new IdleWatch({ signal, timeoutMs });
     const sending = body === undefined ? undefined : new HttpSending(body, watch);
     const started = performance.now();
     this.#requests += 1;
     watch.wait();
+    const end = this.#attemptTimeoutMs;
+    const deadline = end === undefined ? undefined : watch.within(end);
     let status: number | undefined;
     let bytes = 0;
-    const logEnd = (): void => {
+    const onEnd = (): void => {
+      deadline?.[Symbol.dispose]();
       if (this.#log === NO_LOG) {
         return;
       }
@@ -193,7 +207,7 @@ export class HttpClient {
       });
     } catch (cause) {
       giveUp(watch, permit);
-      logEnd();
+      onEnd();
       signal?.throwIfAborted();
       throw sending?.failure?.error ?? asHttpError(request, cause, noAnswer(proxy));
     }
@@ -210,7 +224,7 @@ export class HttpClient {
         bytes += count;
         this.#bytes += count;
       },
-      onEnd: logEnd,
+      onEnd,
     });
     if (status >= 400 || status === 304) {
       throw await statusError(request, received);

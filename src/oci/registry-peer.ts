@@ -57,6 +57,11 @@ export class RegistryPeer {
     return this.#host.api;
   }
 
+  /** Longest silence before its answer, where that is set. */
+  get answerTimeoutMs(): number | undefined {
+    return this.#host.answerTimeoutMs;
+  }
+
   get isOrigin(): boolean {
     return this.#host.isOrigin;
   }

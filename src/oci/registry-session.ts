@@ -46,7 +46,7 @@ export interface RegistryRequest extends WaitOptions {
   readonly path: string | URL;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: HttpBody;
-  readonly retry?: boolean;
+  readonly retry?: boolean | RetryPolicy;
   readonly answerTimeoutMs?: number | undefined;
   /** Ask no mirror: what they gave was wrong. */
   readonly isForOrigin?: boolean | undefined;
@@ -117,12 +117,13 @@ export class RegistrySession {
       return await this.#sendTo(this.#peers.at(path), path, request);
     }
     const peers = this.#peersFor(path, request);
-    const hurried = { ...request, retry: false, answerTimeoutMs: this.#mirrorTimeoutMs };
     for (const [index, peer] of peers.entries()) {
       const isLast = index === peers.length - 1;
       try {
         const url = this.#urlAt(peer, path, request);
-        return await this.#sendTo(peer, url, isLast ? request : hurried);
+        const answerTimeoutMs = peer.answerTimeoutMs ?? this.#mirrorTimeoutMs;
+        const asked = isLast ? request : { ...request, retry: false, answerTimeoutMs };
+        return await this.#sendTo(peer, url, asked);
       } catch (error) {
         request.signal?.throwIfAborted();
         if (isLast || !(error instanceof SociError)) {

@@ -1,12 +1,12 @@
 import type { WaitOptions } from "../async/wait-options.ts";
 import { downloadBlob, headBlob } from "./blob-download.ts";
 import { BlobRequests } from "./blob-requests.ts";
-import { uploadBlob, type UploadOptions } from "./blob-upload.ts";
+import { mountBlob, uploadBlob, type UploadOptions } from "./blob-upload.ts";
 import type { Descriptor } from "./descriptor.ts";
 import type { Digest } from "./digest.ts";
 import type { BlobRangeOptions, SourceStats } from "./image-source.ts";
 import { DEFAULT_PARALLEL, type ParallelPolicy } from "./parallel-download.ts";
-import type { TagName } from "./reference.ts";
+import type { RepositoryName, TagName } from "./reference.ts";
 import { listReferrers } from "./referrers.ts";
 import {
   deleteManifest,
@@ -22,12 +22,15 @@ import {
   updateReferrersTag,
   type UpdateReferrersTagOptions,
 } from "./update-referrers-tag.ts";
+import type { RetryPolicy } from "./retry.ts";
 import type { BlobOpener } from "./upload-source.ts";
 import { readWholeBlob } from "./whole-blob.ts";
 
 export interface RegistryClientOptions extends RegistrySessionOptions {
   /** When whole blobs are fetched by several ranges at once. */
-  readonly parallel?: Partial<ParallelPolicy>;
+  readonly parallel?: Partial<ParallelPolicy> | undefined;
+  /** How temporary failures of reading blobs are tried again, if not as all others. */
+  readonly blobRetry?: RetryPolicy | undefined;
 }
 
 /**
@@ -42,10 +45,10 @@ export class RegistryClient {
   readonly #requests: BlobRequests;
   readonly #parallel: ParallelPolicy;
 
-  constructor({ parallel, ...options }: RegistryClientOptions) {
+  constructor({ parallel, blobRetry, ...options }: RegistryClientOptions) {
     this.#session = new RegistrySession(options);
     this.#upstream = this.#session.forPush();
-    this.#requests = new BlobRequests(this.#session);
+    this.#requests = new BlobRequests(this.#session, blobRetry);
     this.#parallel = { ...DEFAULT_PARALLEL, ...parallel };
   }
 
@@ -91,6 +94,14 @@ export class RegistryClient {
     options: Omit<UploadOptions, "open"> = {},
   ): Promise<boolean> {
     return uploadBlob(this.#upstream, blob, { ...options, open });
+  }
+
+  /** Takes a blob over from another repository of the registry; whether that was possible. */
+  mountBlob(
+    blob: Descriptor,
+    options: WaitOptions & { readonly from: RepositoryName },
+  ): Promise<boolean> {
+    return mountBlob(this.#upstream, blob, options);
   }
 
   /** Puts a manifest or image index, by its digest or under a tag. */
