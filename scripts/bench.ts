@@ -1,5 +1,6 @@
 // Measures what the project promises, each row beside a baseline in the same run; never a pass or fail.
-// Usage: npm run bench [-- --only NAME ...] [--runs N] [--layer FILE.tar.gz] [--binary SOCIABLE] [--peer GO-SOCI] [--json FILE]
+// Usage: npm run bench [-- --only NAME ...] [--runs N] [--layer FILE.tar.gz] [--binary SOCIABLE] [--peer GO-SOCI]
+//   [--images DIR] [--json FILE]
 import { copyFile, stat, writeFile } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -21,6 +22,16 @@ import { mountCrowdBench } from "../test/bench/mount-crowd-bench.ts";
 import { mountStartBench } from "../test/bench/mount-start-bench.ts";
 import { mountTarBench } from "../test/bench/mount-tar-bench.ts";
 import { mountWarmBench } from "../test/bench/mount-warm-bench.ts";
+import { serveAgainBench } from "../test/bench/serve-again-bench.ts";
+import { serveCrowdBench } from "../test/bench/serve-crowd-bench.ts";
+import { serveMemoryBench } from "../test/bench/serve-memory-bench.ts";
+import { servePrepareBench } from "../test/bench/serve-prepare-bench.ts";
+import { servePullBench } from "../test/bench/serve-pull-bench.ts";
+import {
+  serveNumpyBench,
+  servePandasBench,
+  serveTrueBench,
+} from "../test/bench/serve-run-bench.ts";
 import { transferBench } from "../test/bench/transfer-bench.ts";
 import { ztocBench } from "../test/bench/ztoc-bench.ts";
 import { tempDir } from "../test/support/temp-dir.ts";
@@ -44,6 +55,14 @@ const BENCHES: readonly Bench[] = [
   mountTarBench,
   mountCrowdBench,
   fuseBench,
+  servePullBench,
+  serveNumpyBench,
+  servePandasBench,
+  serveTrueBench,
+  serveAgainBench,
+  servePrepareBench,
+  serveMemoryBench,
+  serveCrowdBench,
 ];
 const PACKAGES = [
   { name: "libdeflate-tools", program: "libdeflate-gzip" },
@@ -83,6 +102,7 @@ async function measure(): Promise<number> {
     signal,
     binary,
     peer: options.peer,
+    images: options.images,
     layers: new LayerSupply({ directory: dir.path, real: options.layer, signal, onWork: say }),
     onSample: (label: string, { wallSeconds }: { readonly wallSeconds: number }) =>
       say(`${label}: ${wallSeconds.toFixed(3)} s`),
@@ -126,6 +146,7 @@ function parseOptions() {
       layer: { type: "string" },
       binary: { type: "string" },
       peer: { type: "string" },
+      images: { type: "string" },
       json: { type: "string" },
     },
   });
@@ -145,6 +166,7 @@ function parseOptions() {
     layer: pathOf(values.layer),
     binary: pathOf(values.binary) ?? BINARY,
     peer: pathOf(values.peer),
+    images: pathOf(values.images),
     json: pathOf(values.json),
   };
 }

@@ -11,6 +11,8 @@ export interface BenchContext {
   readonly binary: string;
   /** The Go soci tool, where it was named. */
   readonly peer: string | undefined;
+  /** A registry's directory with the images of the rows of `serve`, where it was named; see serve-stage.ts. */
+  readonly images: string | undefined;
   readonly onSample: (label: string, sample: Sample) => void;
 }
 

@@ -5,13 +5,18 @@ import type { RequestInterval } from "./count-rounds.ts";
 export interface RecordedRequest extends RequestInterval {
   /** Of the answer, its headers included. */
   readonly bytes: number;
+  /** Its first line and headers, as far as they came at once. */
+  readonly head: string;
 }
 
 interface OpenRequest {
   readonly startMs: number;
+  readonly head: string;
   endMs: number;
   bytes: number;
 }
+
+const HEAD_BYTES = 8192;
 
 /**
  * A TCP relay that notes when each request passes and when its answer has passed, as its client sees
@@ -61,7 +66,8 @@ export class RequestRecorder implements AsyncDisposable {
     client.on("data", (chunk) => {
       if (current === undefined || current.bytes > 0) {
         const startMs = performance.now();
-        current = { startMs, endMs: startMs, bytes: 0 };
+        const head = chunk.toString("latin1", 0, HEAD_BYTES);
+        current = { startMs, endMs: startMs, bytes: 0, head };
         this.#requests.push(current);
       }
       upstream.write(chunk);

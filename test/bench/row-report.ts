@@ -20,6 +20,7 @@ export type FigureUnit =
   | "requests"
   | "spans"
   | "files"
+  | "containers"
   | "reads/s";
 
 /** A number that follows from the measurements. */
