@@ -1,3 +1,4 @@
+import type { WaitOptions } from "../async/wait-options.ts";
 import type { CachedLayer } from "../cache/cached-layer.ts";
 import type { LayerCache } from "../cache/layer-cache.ts";
 import { mapTable } from "../cache/table-file.ts";
@@ -40,21 +41,28 @@ export class HeldLayers implements AsyncDisposable {
   }
 
   get(digest: Digest): HeldLayer {
-    const held = this.#held.get(digest);
+    const held = this.find(digest);
     if (held === undefined) throw new Error(`layer ${digest} is not open`);
     return held;
   }
 
-  /** Opens a layer if it is in the cache and sound. */
-  async openIfThere(digest: Digest): Promise<void> {
-    const layer = await this.#cache.openLayer(digest);
-    if (layer === undefined) return;
+  find(digest: Digest): HeldLayer | undefined {
+    return this.#held.get(digest);
+  }
+
+  /** Opens a layer if it is in the cache and sound, and is not open yet; whether it is open then. */
+  async openIfThere(digest: Digest, options: WaitOptions = {}): Promise<boolean> {
+    if (this.#held.has(digest)) return true;
+    const layer = await this.#cache.openLayer(digest, options);
+    if (layer === undefined) return false;
     this.add(digest, { layer, from: "cache" });
     try {
       LayerTable.open(mapTable(layer.paths.inodes));
+      return true;
     } catch (error) {
       if (!isKind(error, "data-loss", "not-found")) throw error;
       await this.drop(digest, error);
+      return false;
     }
   }
 

@@ -75,7 +75,7 @@ describe("decodePrefetch()", () => {
 });
 
 describe("spansToPrefetch()", () => {
-  test.each([
+  const rows: readonly { title: string; spans: number[][]; want: number[][] }[] = [
     {
       title: "keeps what lies apart, in order",
       spans: [
@@ -113,7 +113,8 @@ describe("spansToPrefetch()", () => {
       ],
       want: [[1, 2]],
     },
-  ])("$title", ({ spans, want }) => {
+  ];
+  test.each(rows)("$title", ({ spans, want }) => {
     const ranges = spans.map(([start = 0, end = 0]) => [start, end] as const);
     const got = spansToPrefetch(decodePrefetch(artifact(...ranges)), 10);
     expect(got.map(({ start, end }) => [start, end])).toEqual(want);

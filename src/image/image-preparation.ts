@@ -1,0 +1,446 @@
+import { abortable } from "../async/abortable.ts";
+import { mapConcurrent } from "../async/map-concurrent.ts";
+import type { WaitOptions } from "../async/wait-options.ts";
+import type { CachedLayer } from "../cache/cached-layer.ts";
+import { isKind, SociError } from "../errors.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import type { Digest } from "../oci/digest.ts";
+import { isIndexType, OCI_LAYER_GZIP, OCI_LAYER_TAR } from "../oci/media-types.ts";
+import { hostPlatform } from "../oci/platform.ts";
+import { type ResolvedImage, resolveImage } from "../oci/resolve-image.ts";
+import { SOCI_INDEX_V1 } from "../soci/annotations.ts";
+import { ALL_MODES, type DiscoveredIndex } from "../soci/discover.ts";
+import { EarlyMerge } from "./early-merge.ts";
+import { findPrefetch, type PrefetchSpans } from "./find-prefetch.ts";
+import { type HeldLayer, HeldLayers } from "./held-layers.ts";
+import { distinctLayers } from "./image-layers.ts";
+import { LayerAdder } from "./layer-adder.ts";
+import { cameWhole } from "./layer-entries.ts";
+import { failureOf, type LayerOutcome, type RefusedLayer, refusalOf } from "./layer-outcome.ts";
+import { type LayerRoute, routesOf } from "./layer-routes.ts";
+import { ManifestMemory } from "./manifest-memory.ts";
+import type { ImagePreparationOptions } from "./preparation-options.ts";
+import type { PreparedImage } from "./prepared-image.ts";
+import { makeTree, openTree, type PreparedTree, treePathOf } from "./prepared-tree.ts";
+import { PreparingSource } from "./preparing-source.ts";
+import type { TableBuilder } from "./table-builder.ts";
+import { ZtocFinder } from "./ztoc-finder.ts";
+
+/** Layers opened at once. */
+const PARALLEL = 64;
+
+/** What has become of a layer: it is held open, or not served. */
+type LayerState = { readonly kind: "held"; readonly held: HeldLayer } | RefusedLayer;
+
+interface LayerWork {
+  readonly descriptor: Descriptor;
+  /** Rejects only with the reason of a stop. */
+  readonly state: Promise<LayerState>;
+  /** Settles when the layer waits for no zTOC any more. */
+  readonly ztocPassed: Promise<unknown>;
+}
+
+/** All that is under way, once the image is known. */
+interface Begun {
+  readonly image: ResolvedImage;
+  readonly chain: readonly Digest[];
+  readonly work: ReadonlyMap<Digest, LayerWork>;
+  /** The way of layers that are missing; undefined: none is. */
+  readonly adder: LayerAdder | undefined;
+  /** All layers are held, their tree is on disk and the manifest is remembered. Rejects when one is not served. */
+  readonly whole: Promise<void>;
+}
+
+/**
+ * Gets the layers of one platform of an image into the cache, all at once, and answers for each by
+ * itself: what befalls one layer is nothing to the others. Layers that are there already are answered
+ * for without the network, but for the manifest. Disposing stops what is under way and closes all that
+ * was not handed to somebody.
+ */
+export class ImagePreparation implements AsyncDisposable {
+  readonly #options: ImagePreparationOptions;
+  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #resources = new AsyncDisposableStack();
+  readonly #held: HeldLayers;
+  readonly #manifests: ManifestMemory;
+  readonly #source: PreparingSource;
+  readonly #finder: ZtocFinder;
+  readonly #tables: TableBuilder;
+  readonly #image: Promise<ResolvedImage>;
+  readonly #begun: Promise<Begun>;
+  /** Layers looked up in the cache although the image cannot be had. */
+  readonly #alone = new Map<Digest, Promise<LayerState>>();
+  #prefetch: Promise<readonly PrefetchSpans[]> | undefined;
+
+  private constructor(options: ImagePreparationOptions) {
+    const { cache, log, source, store, index, modes, signal } = options;
+    const { manifests: near, manifestDigest: rootDigest } = options;
+    this.#options = options;
+    this.#signal =
+      signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]);
+    this.#tables = this.#resources.use(options.startTables());
+    this.#held = this.#resources.use(new HeldLayers({ cache, log }));
+    this.#manifests = new ManifestMemory(cache.root);
+    this.#source = this.#resources.use(
+      new PreparingSource({ source, manifests: this.#manifests, near, rootDigest, log }),
+    );
+    const finding = { source: this.#source, store, index, modes, log, signal: this.#signal };
+    this.#finder = this.#resources.use(new ZtocFinder(finding));
+    this.#image = this.#resolve();
+    this.#begun = this.#begin();
+    // Whoever asks for a layer is told.
+    this.#image.catch(() => undefined);
+    this.#begun.catch(() => undefined);
+  }
+
+  /** Everything begins at once. */
+  static start(options: ImagePreparationOptions): ImagePreparation {
+    return new ImagePreparation(options);
+  }
+
+  /** The image's manifest. @throws not-found, data-loss, unavailable … */
+  async image({ signal }: WaitOptions = {}): Promise<ResolvedImage> {
+    return await abortable(this.#image, signal);
+  }
+
+  /**
+   * Waits until a layer is in the cache, or is known not to be served. Each call opens it anew: it is
+   * the caller's, also after this has been disposed of. @throws the signal's reason; unavailable when
+   * this is disposed of
+   */
+  async layer(digest: Digest, { signal }: WaitOptions = {}): Promise<LayerOutcome> {
+    const state = await abortable(this.#stateOf(digest), signal);
+    if (state.kind === "refused") return state;
+    const { from } = state.held;
+    try {
+      const begun = await this.#begun.catch(() => undefined);
+      const diffIds = await begun?.adder?.diffIds().catch(() => undefined);
+      const layer = await this.#reopen(digest, { signal });
+      const isWhole =
+        from === "streamed" || (from === "cache" && cameWhole(state.held.layer.paths.entries));
+      return {
+        kind: "ready",
+        layer,
+        descriptor: begun?.work.get(digest)?.descriptor ?? descriptorOf(layer),
+        from,
+        isWhole,
+        hasIndex: this.#finder.hasIndex ?? !isWhole,
+        diffId: diffIds?.get(digest),
+      };
+    } catch (error) {
+      signal?.throwIfAborted();
+      this.#signal.throwIfAborted();
+      return refusalOf(error);
+    }
+  }
+
+  /** The SOCI index, when it has been looked for; undefined: there is none, or nobody had to look. */
+  async index({ signal }: WaitOptions = {}): Promise<DiscoveredIndex | undefined> {
+    const find = async (): Promise<DiscoveredIndex | undefined> => {
+      await this.#begun;
+      return await this.#finder.index();
+    };
+    return await abortable(find(), signal);
+  }
+
+  /**
+   * The merged tree of some of the layers, the lowest first, or of all; waits for them. The caller
+   * disposes of it. @throws what kept a layer from being served; not-found where nothing went wrong
+   */
+  async tree(layers?: readonly Digest[], { signal }: WaitOptions = {}): Promise<PreparedTree> {
+    const make = async (): Promise<PreparedTree> => {
+      const chain = layers ?? (await this.#begun).chain;
+      for (const digest of chain) {
+        const state = await this.#stateOf(digest);
+        if (state.kind === "refused") throw failureOf(state);
+      }
+      const begun = await this.#begun.catch(() => undefined);
+      if (begun !== undefined && isSame(begun.chain, chain)) await begun.whole;
+      const { cache } = this.#options;
+      return await makeTree({ cache, layers: chain, tables: this.#tables, signal: this.#signal });
+    };
+    const making = make();
+    try {
+      return await abortable(making, signal);
+    } catch (error) {
+      // Nobody waits for it any more.
+      making.then((tree) => tree[Symbol.dispose]()).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /**
+   * What the index says to fetch ahead of the layers that can be fetched by spans; asked for when all
+   * zTOCs have come. Nothing when no index had to be looked for.
+   */
+  async prefetch({ signal }: WaitOptions = {}): Promise<readonly PrefetchSpans[]> {
+    this.#prefetch ??= this.#findPrefetch();
+    return await abortable(this.#prefetch, signal);
+  }
+
+  /**
+   * Waits until all of the image is there and hands it over: it stays when this is disposed of, and no
+   * layer may be asked for any more. @throws what befell the first layer that cannot be served
+   */
+  async handOver(): Promise<PreparedImage> {
+    const { image, chain, adder, whole } = await this.#begun;
+    await whole;
+    const { cache } = this.#options;
+    using moving = new DisposableStack();
+    const tree = moving.use(
+      await makeTree({ cache, layers: chain, tables: this.#tables, signal: this.#signal }),
+    );
+    const diffIds = await adder?.diffIds();
+    const index = await this.#finder.index();
+    const { treeKey, treePath } = tree;
+    const layers = image.manifest.layers.map((descriptor) => {
+      const { digest } = descriptor;
+      return { descriptor, diffId: diffIds?.get(digest), ...this.#held.get(digest) };
+    });
+    moving.move();
+    this.#held.keepOpen(tree);
+    const leases = this.#held.handOver();
+    const dispose = () => leases[Symbol.asyncDispose]();
+    return { image, layers, treeKey, treePath, index, [Symbol.asyncDispose]: dispose };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new SociError("unavailable", "Cannot prepare image: it has been given up"));
+    const [begun] = await Promise.allSettled([this.#begun, this.#prefetch]);
+    if (begun.status === "fulfilled") {
+      const { work, whole, adder } = begun.value;
+      await Promise.allSettled([whole, ...[...work.values()].map(({ state }) => state)]);
+      await adder?.[Symbol.asyncDispose]();
+    }
+    await Promise.allSettled(this.#alone.values());
+    await this.#resources.disposeAsync();
+  }
+
+  async #resolve(): Promise<ResolvedImage> {
+    const { platform = hostPlatform(), manifestDigest } = this.#options;
+    const signal = this.#signal;
+    if (manifestDigest !== undefined) await this.#askAhead(manifestDigest);
+    const root = await this.#source.root({ signal });
+    return await resolveImage(this.#source, {
+      platform,
+      signal,
+      onSelected: ({ digest }) => {
+        // Of a single manifest the bytes are here by now: there is nothing to be ahead of.
+        if (!isIndexType(root.mediaType)) return;
+        this.#askAhead(digest).catch(() => {
+          // Then it is asked for later, and fails there.
+        });
+      },
+    });
+  }
+
+  /** Asks for referrers beside the manifest. What was prepared before is likely to be all there. */
+  async #askAhead(manifest: Digest): Promise<void> {
+    const { index, wholeOnly = false, modes = ALL_MODES } = this.#options;
+    if (index !== undefined || wholeOnly || !modes.v1) return;
+    if (this.#manifests.read(manifest) !== undefined) return;
+    const near = await this.#source.localManifest(manifest, { signal: this.#signal });
+    if (near === undefined) this.#source.ask(manifest, SOCI_INDEX_V1);
+  }
+
+  async #begin(): Promise<Begun> {
+    const { cache, log } = this.#options;
+    const signal = this.#signal;
+    const image = await this.#image;
+    const distinct = distinctLayers(image.manifest.layers);
+    const chain = image.manifest.layers.map(({ digest }) => digest);
+    await mapConcurrent(
+      distinct,
+      ({ digest }, inner) => this.#held.openIfThere(digest, { signal: inner }),
+      { limit: PARALLEL, signal },
+    );
+    using tree = this.#held.size === distinct.length ? openTree(cache.root, chain) : undefined;
+    const isReady = tree !== undefined;
+    log.debug("image resolved", { layers: chain.length, cached: this.#held.size, isReady });
+    return isReady ? this.#beginReady(image, distinct) : this.#beginAdding(image, distinct);
+  }
+
+  #beginReady(image: ResolvedImage, distinct: readonly Descriptor[]): Begun {
+    const work = distinct.map((descriptor): [Digest, LayerWork] => {
+      const held = this.#held.get(descriptor.digest);
+      const state = Promise.resolve({ kind: "held", held } as const);
+      return [descriptor.digest, { descriptor, state, ztocPassed: state }];
+    });
+    const whole = this.#remember(image);
+    whole.catch(() => undefined);
+    return {
+      image,
+      chain: image.manifest.layers.map(({ digest }) => digest),
+      work: new Map(work),
+      adder: undefined,
+      whole,
+    };
+  }
+
+  #beginAdding(image: ResolvedImage, distinct: readonly Descriptor[]): Begun {
+    const { cache } = this.#options;
+    const signal = this.#signal;
+    const chain = image.manifest.layers.map(({ digest }) => digest);
+    const treePath = treePathOf(cache.root, chain);
+    const merging = new EarlyMerge(distinct.length, () =>
+      this.#tables.merge(chain, treePath, { signal }),
+    );
+    const adder = new LayerAdder({
+      ...this.#options,
+      image,
+      held: this.#held,
+      tables: this.#tables,
+      merging,
+      hasIndex: () => this.#finder.hasIndex ?? false,
+      signal,
+    });
+    const missing = new Set(distinct.filter(({ digest }) => !this.#held.has(digest)));
+    const ways = missing.size === 0 ? undefined : this.#waysOf(image, missing, adder);
+    const routeOf = async (layer: Descriptor): Promise<LayerRoute> => {
+      // Else it was damaged.
+      const isMissing = ways !== undefined && missing.has(layer);
+      return (await (isMissing ? ways : this.#routes(image, [layer])))(layer);
+    };
+    const work = new Map(
+      distinct.map((layer) => [layer.digest, this.#addLayer(layer, adder, routeOf)]),
+    );
+    const whole = this.#finish(image, merging, work);
+    whole.catch(() => undefined);
+    return { image, chain, work, adder, whole };
+  }
+
+  async #waysOf(image: ResolvedImage, missing: Iterable<Descriptor>, adder: LayerAdder) {
+    const layers = [...missing];
+    const routeOf = await this.#routes(image, layers);
+    adder.tellStreamed(layers.filter((layer) => routeOf(layer).kind === "stream"));
+    return routeOf;
+  }
+
+  async #routes(image: ResolvedImage, layers: readonly Descriptor[]) {
+    const finder = this.#finder;
+    return await routesOf(image, layers, { ...this.#options, finder, signal: this.#signal });
+  }
+
+  #addLayer(
+    descriptor: Descriptor,
+    adder: LayerAdder,
+    routeOf: (layer: Descriptor) => Promise<LayerRoute>,
+  ): LayerWork {
+    const passed = Promise.withResolvers<void>();
+    const add = async (): Promise<LayerState> => {
+      try {
+        const refused = await adder.add(descriptor, {
+          route: () => routeOf(descriptor),
+          onZtocPassed: passed.resolve,
+          signal: this.#signal,
+        });
+        if (refused === undefined) return { kind: "held", held: this.#held.get(descriptor.digest) };
+        return this.#refuse(descriptor.digest, refused);
+      } catch (error) {
+        this.#signal.throwIfAborted();
+        return this.#refuse(descriptor.digest, refusalOf(error));
+      } finally {
+        passed.resolve();
+      }
+    };
+    const state = add();
+    state.catch(() => undefined);
+    return { descriptor, state, ztocPassed: passed.promise };
+  }
+
+  #refuse(layer: Digest, refused: RefusedLayer): RefusedLayer {
+    const { reason, detail } = refused;
+    this.#options.log.debug("layer is not served", { layer, reason, detail });
+    return refused;
+  }
+
+  async #finish(
+    image: ResolvedImage,
+    merging: EarlyMerge,
+    work: ReadonlyMap<Digest, LayerWork>,
+  ): Promise<void> {
+    await Promise.all(
+      [...work.values()].map(async ({ state }) => {
+        const settled = await state;
+        if (settled.kind === "refused") throw failureOf(settled);
+      }),
+    );
+    await merging.finish();
+    this.#options.log.debug("layers merged", { layers: image.manifest.layers.length });
+    await this.#remember(image);
+  }
+
+  async #remember({ descriptor, bytes }: ResolvedImage): Promise<void> {
+    try {
+      await this.#manifests.keep(descriptor.digest, bytes);
+    } catch (error) {
+      // The image is ready all the same; next time its manifest is asked for.
+      if (!isKind(error, "failed-precondition")) throw error;
+      this.#options.log.warn("manifest is not remembered", { error });
+    }
+  }
+
+  async #stateOf(digest: Digest): Promise<LayerState> {
+    let begun: Begun;
+    try {
+      begun = await this.#begun;
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      return await this.#cachedAlone(digest, error);
+    }
+    this.#signal.throwIfAborted();
+    const work = begun.work.get(digest);
+    if (work !== undefined) return await work.state;
+    const { digest: manifest } = begun.image.descriptor;
+    const detail = `Cannot serve layer ${digest}: manifest ${manifest} has no such layer`;
+    return { kind: "refused", reason: "data", detail };
+  }
+
+  /** What is in the cache is served also when the image cannot be had. */
+  async #cachedAlone(digest: Digest, why: unknown): Promise<LayerState> {
+    const look = async (): Promise<LayerState> => {
+      const isThere = await this.#held.openIfThere(digest, { signal: this.#signal });
+      return isThere ? { kind: "held", held: this.#held.get(digest) } : refusalOf(why);
+    };
+    const looking = this.#alone.get(digest) ?? look();
+    this.#alone.set(digest, looking);
+    return await looking;
+  }
+
+  async #reopen(digest: Digest, options: WaitOptions): Promise<CachedLayer> {
+    const layer = await this.#options.cache.openLayer(digest, options);
+    if (layer !== undefined) return layer;
+    throw new SociError(
+      "data-loss",
+      `Cannot open layer ${digest}: it has just been removed from the cache, as it was damaged`,
+    );
+  }
+
+  async #findPrefetch(): Promise<readonly PrefetchSpans[]> {
+    const { work } = await this.#begun;
+    await Promise.all([...work.values()].map(({ ztocPassed }) => ztocPassed));
+    // Where it could not be had, layers say so.
+    const found = await this.#finder.index().catch(() => undefined);
+    if (found === undefined) return [];
+    return await findPrefetch(found.index, {
+      source: this.#source,
+      geometryOf: (layer) => {
+        const geometry = this.#held.find(layer)?.layer.geometry;
+        return geometry?.encoding === "whole" ? undefined : geometry;
+      },
+      log: this.#options.log,
+      signal: this.#signal,
+    });
+  }
+}
+
+/** As good as can be told without the manifest. */
+function descriptorOf({ digest, geometry }: CachedLayer): Descriptor {
+  const mediaType = geometry.encoding === "gzip" ? OCI_LAYER_GZIP : OCI_LAYER_TAR;
+  return { mediaType, digest, size: geometry.compressedSize };
+}
+
+function isSame(left: readonly Digest[], right: readonly Digest[]): boolean {
+  return left.length === right.length && left.every((digest, i) => digest === right[i]);
+}
