@@ -33,6 +33,8 @@ const SYMBOLS = {
   epoll_wait: { args: ["i32", "ptr", "i32", "i32"], returns: "i32" },
   llistxattr: { args: ["ptr", "ptr", "u64"], returns: I64 },
   lgetxattr: { args: ["ptr", "ptr", "ptr", "u64"], returns: I64 },
+  socket: { args: ["i32", "i32", "i32"], returns: "i32" },
+  sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: I64 },
 } as const;
 
 function openLibc(): Library<typeof SYMBOLS>["symbols"] {
@@ -284,4 +286,18 @@ export function sysDiscard(bytes: Uint8Array): number {
   const start = Math.ceil(address / PAGE_BYTES) * PAGE_BYTES;
   const end = Math.floor((address + bytes.length) / PAGE_BYTES) * PAGE_BYTES;
   return end <= start ? 0 : result(libc.madvise(start as Pointer, end - start, MADV_DONTNEED));
+}
+
+/** socket(2). */
+export function sysSocket(domain: number, type: number): number {
+  return result(libc.socket(domain, type, 0));
+}
+
+/** sendto(2); `address` is a struct sockaddr of just its length. */
+export function sysSendTo(
+  fd: number,
+  bytes: Uint8Array,
+  { flags, address }: { readonly flags: number; readonly address: Uint8Array },
+): number {
+  return result(libc.sendto(fd, bytes, bytes.length, flags, address, address.length));
 }
