@@ -1,8 +1,7 @@
 import { abortable } from "../async/abortable.ts";
-import { mapConcurrent } from "../async/map-concurrent.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
 import type { CachedLayer } from "../cache/cached-layer.ts";
-import { isKind, SociError } from "../errors.ts";
+import { SociError } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { isIndexType, OCI_LAYER_GZIP, OCI_LAYER_TAR } from "../oci/media-types.ts";
@@ -10,46 +9,18 @@ import { hostPlatform } from "../oci/platform.ts";
 import { type ResolvedImage, resolveImage } from "../oci/resolve-image.ts";
 import { SOCI_INDEX_V1 } from "../soci/annotations.ts";
 import { ALL_MODES, type DiscoveredIndex } from "../soci/discover.ts";
-import { EarlyMerge } from "./early-merge.ts";
 import { findPrefetch, type PrefetchSpans } from "./find-prefetch.ts";
-import { type HeldLayer, HeldLayers } from "./held-layers.ts";
-import { distinctLayers } from "./image-layers.ts";
-import { LayerAdder } from "./layer-adder.ts";
+import { HeldLayers } from "./held-layers.ts";
 import { cameWhole } from "./layer-entries.ts";
-import { failureOf, type LayerOutcome, type RefusedLayer, refusalOf } from "./layer-outcome.ts";
-import { type LayerRoute, routesOf } from "./layer-routes.ts";
+import { failureOf, type LayerOutcome, refusalOf } from "./layer-outcome.ts";
+import { ImageWork, type LayerState } from "./image-work.ts";
 import { ManifestMemory } from "./manifest-memory.ts";
 import type { ImagePreparationOptions } from "./preparation-options.ts";
 import type { PreparedImage } from "./prepared-image.ts";
-import { makeTree, openTree, type PreparedTree, treePathOf } from "./prepared-tree.ts";
+import { keepTree, makeTree, type PreparedTree } from "./prepared-tree.ts";
 import { PreparingSource } from "./preparing-source.ts";
 import type { TableBuilder } from "./table-builder.ts";
 import { ZtocFinder } from "./ztoc-finder.ts";
-
-/** Layers opened at once. */
-const PARALLEL = 64;
-
-/** What has become of a layer: it is held open, or not served. */
-type LayerState = { readonly kind: "held"; readonly held: HeldLayer } | RefusedLayer;
-
-interface LayerWork {
-  readonly descriptor: Descriptor;
-  /** Rejects only with the reason of a stop. */
-  readonly state: Promise<LayerState>;
-  /** Settles when the layer waits for no zTOC any more. */
-  readonly ztocPassed: Promise<unknown>;
-}
-
-/** All that is under way, once the image is known. */
-interface Begun {
-  readonly image: ResolvedImage;
-  readonly chain: readonly Digest[];
-  readonly work: ReadonlyMap<Digest, LayerWork>;
-  /** The way of layers that are missing; undefined: none is. */
-  readonly adder: LayerAdder | undefined;
-  /** All layers are held, their tree is on disk and the manifest is remembered. Rejects when one is not served. */
-  readonly whole: Promise<void>;
-}
 
 /**
  * Gets the layers of one platform of an image into the cache, all at once, and answers for each by
@@ -68,7 +39,7 @@ export class ImagePreparation implements AsyncDisposable {
   readonly #finder: ZtocFinder;
   readonly #tables: TableBuilder;
   readonly #image: Promise<ResolvedImage>;
-  readonly #begun: Promise<Begun>;
+  readonly #begun: Promise<ImageWork>;
   /** Layers looked up in the cache although the image cannot be had. */
   readonly #alone = new Map<Digest, Promise<LayerState>>();
   #prefetch: Promise<readonly PrefetchSpans[]> | undefined;
@@ -115,14 +86,15 @@ export class ImagePreparation implements AsyncDisposable {
     const { from } = state.held;
     try {
       const begun = await this.#begun.catch(() => undefined);
-      const diffIds = await begun?.adder?.diffIds().catch(() => undefined);
+      // Of a layer that was read whole it is known by now; others do not wait for it.
+      const diffIds = from === "streamed" ? await begun?.diffIds() : undefined;
       const layer = await this.#reopen(digest, { signal });
       const isWhole =
         from === "streamed" || (from === "cache" && cameWhole(state.held.layer.paths.entries));
       return {
         kind: "ready",
         layer,
-        descriptor: begun?.work.get(digest)?.descriptor ?? descriptorOf(layer),
+        descriptor: begun?.find(digest)?.descriptor ?? descriptorOf(layer),
         from,
         isWhole,
         hasIndex: this.#finder.hasIndex ?? !isWhole,
@@ -156,9 +128,8 @@ export class ImagePreparation implements AsyncDisposable {
         if (state.kind === "refused") throw failureOf(state);
       }
       const begun = await this.#begun.catch(() => undefined);
-      if (begun !== undefined && isSame(begun.chain, chain)) await begun.whole;
-      const { cache } = this.#options;
-      return await makeTree({ cache, layers: chain, tables: this.#tables, signal: this.#signal });
+      const isWhole = begun !== undefined && isSame(begun.chain, chain);
+      return await (isWhole ? this.#wholeTree(begun) : this.#makeTree(chain));
     };
     const making = make();
     try {
@@ -184,14 +155,11 @@ export class ImagePreparation implements AsyncDisposable {
    * layer may be asked for any more. @throws what befell the first layer that cannot be served
    */
   async handOver(): Promise<PreparedImage> {
-    const { image, chain, adder, whole } = await this.#begun;
-    await whole;
-    const { cache } = this.#options;
+    const begun = await this.#begun;
+    const { image } = begun;
     using moving = new DisposableStack();
-    const tree = moving.use(
-      await makeTree({ cache, layers: chain, tables: this.#tables, signal: this.#signal }),
-    );
-    const diffIds = await adder?.diffIds();
+    const tree = moving.use(await this.#wholeTree(begun));
+    const diffIds = await begun.diffIds();
     const index = await this.#finder.index();
     const { treeKey, treePath } = tree;
     const layers = image.manifest.layers.map((descriptor) => {
@@ -208,11 +176,7 @@ export class ImagePreparation implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new SociError("unavailable", "Cannot prepare image: it has been given up"));
     const [begun] = await Promise.allSettled([this.#begun, this.#prefetch]);
-    if (begun.status === "fulfilled") {
-      const { work, whole, adder } = begun.value;
-      await Promise.allSettled([whole, ...[...work.values()].map(({ state }) => state)]);
-      await adder?.[Symbol.asyncDispose]();
-    }
+    if (begun.status === "fulfilled") await begun.value[Symbol.asyncDispose]();
     await Promise.allSettled(this.#alone.values());
     await this.#resources.disposeAsync();
   }
@@ -244,145 +208,30 @@ export class ImagePreparation implements AsyncDisposable {
     if (near === undefined) this.#source.ask(manifest, SOCI_INDEX_V1);
   }
 
-  async #begin(): Promise<Begun> {
-    const { cache, log } = this.#options;
-    const signal = this.#signal;
-    const image = await this.#image;
-    const distinct = distinctLayers(image.manifest.layers);
-    const chain = image.manifest.layers.map(({ digest }) => digest);
-    await mapConcurrent(
-      distinct,
-      ({ digest }, inner) => this.#held.openIfThere(digest, { signal: inner }),
-      { limit: PARALLEL, signal },
-    );
-    using tree = this.#held.size === distinct.length ? openTree(cache.root, chain) : undefined;
-    const isReady = tree !== undefined;
-    log.debug("image resolved", { layers: chain.length, cached: this.#held.size, isReady });
-    return isReady ? this.#beginReady(image, distinct) : this.#beginAdding(image, distinct);
-  }
-
-  #beginReady(image: ResolvedImage, distinct: readonly Descriptor[]): Begun {
-    const work = distinct.map((descriptor): [Digest, LayerWork] => {
-      const held = this.#held.get(descriptor.digest);
-      const state = Promise.resolve({ kind: "held", held } as const);
-      return [descriptor.digest, { descriptor, state, ztocPassed: state }];
-    });
-    const whole = this.#remember(image);
-    whole.catch(() => undefined);
-    return {
-      image,
-      chain: image.manifest.layers.map(({ digest }) => digest),
-      work: new Map(work),
-      adder: undefined,
-      whole,
-    };
-  }
-
-  #beginAdding(image: ResolvedImage, distinct: readonly Descriptor[]): Begun {
-    const { cache } = this.#options;
-    const signal = this.#signal;
-    const chain = image.manifest.layers.map(({ digest }) => digest);
-    const treePath = treePathOf(cache.root, chain);
-    const merging = new EarlyMerge(distinct.length, () =>
-      this.#tables.merge(chain, treePath, { signal }),
-    );
-    const adder = new LayerAdder({
+  async #begin(): Promise<ImageWork> {
+    return await ImageWork.begin(await this.#image, {
       ...this.#options,
-      image,
       held: this.#held,
       tables: this.#tables,
-      merging,
-      hasIndex: () => this.#finder.hasIndex ?? false,
-      signal,
+      finder: this.#finder,
+      manifests: this.#manifests,
+      signal: this.#signal,
     });
-    const missing = new Set(distinct.filter(({ digest }) => !this.#held.has(digest)));
-    const ways = missing.size === 0 ? undefined : this.#waysOf(image, missing, adder);
-    const routeOf = async (layer: Descriptor): Promise<LayerRoute> => {
-      // Else it was damaged.
-      const isMissing = ways !== undefined && missing.has(layer);
-      return (await (isMissing ? ways : this.#routes(image, [layer])))(layer);
-    };
-    const work = new Map(
-      distinct.map((layer) => [layer.digest, this.#addLayer(layer, adder, routeOf)]),
-    );
-    const whole = this.#finish(image, merging, work);
-    whole.catch(() => undefined);
-    return { image, chain, work, adder, whole };
   }
 
-  async #waysOf(image: ResolvedImage, missing: Iterable<Descriptor>, adder: LayerAdder) {
-    const layers = [...missing];
-    const routeOf = await this.#routes(image, layers);
-    adder.tellStreamed(layers.filter((layer) => routeOf(layer).kind === "stream"));
-    return routeOf;
+  async #wholeTree({ chain, whole }: ImageWork): Promise<PreparedTree> {
+    await whole;
+    // It has just been made or looked at.
+    return keepTree(this.#options.cache.root, chain) ?? (await this.#makeTree(chain));
   }
 
-  async #routes(image: ResolvedImage, layers: readonly Descriptor[]) {
-    const finder = this.#finder;
-    return await routesOf(image, layers, { ...this.#options, finder, signal: this.#signal });
-  }
-
-  #addLayer(
-    descriptor: Descriptor,
-    adder: LayerAdder,
-    routeOf: (layer: Descriptor) => Promise<LayerRoute>,
-  ): LayerWork {
-    const passed = Promise.withResolvers<void>();
-    const add = async (): Promise<LayerState> => {
-      try {
-        const refused = await adder.add(descriptor, {
-          route: () => routeOf(descriptor),
-          onZtocPassed: passed.resolve,
-          signal: this.#signal,
-        });
-        if (refused === undefined) return { kind: "held", held: this.#held.get(descriptor.digest) };
-        return this.#refuse(descriptor.digest, refused);
-      } catch (error) {
-        this.#signal.throwIfAborted();
-        return this.#refuse(descriptor.digest, refusalOf(error));
-      } finally {
-        passed.resolve();
-      }
-    };
-    const state = add();
-    state.catch(() => undefined);
-    return { descriptor, state, ztocPassed: passed.promise };
-  }
-
-  #refuse(layer: Digest, refused: RefusedLayer): RefusedLayer {
-    const { reason, detail } = refused;
-    this.#options.log.debug("layer is not served", { layer, reason, detail });
-    return refused;
-  }
-
-  async #finish(
-    image: ResolvedImage,
-    merging: EarlyMerge,
-    work: ReadonlyMap<Digest, LayerWork>,
-  ): Promise<void> {
-    await Promise.all(
-      [...work.values()].map(async ({ state }) => {
-        const settled = await state;
-        if (settled.kind === "refused") throw failureOf(settled);
-      }),
-    );
-    await merging.finish();
-    this.#options.log.debug("layers merged", { layers: image.manifest.layers.length });
-    await this.#remember(image);
-  }
-
-  async #remember({ descriptor, bytes }: ResolvedImage): Promise<void> {
-    try {
-      await this.#manifests.keep(descriptor.digest, bytes);
-    } catch (error) {
-      // The image is ready all the same; next time its manifest is asked for.
-      if (!isKind(error, "failed-precondition")) throw error;
-      this.#options.log.warn("manifest is not remembered", { error });
-    }
+  async #makeTree(layers: readonly Digest[]): Promise<PreparedTree> {
+    const { cache } = this.#options;
+    return await makeTree({ cache, layers, tables: this.#tables, signal: this.#signal });
   }
 
   async #stateOf(digest: Digest): Promise<LayerState> {
-    let begun: Begun;
+    let begun: ImageWork;
     try {
       begun = await this.#begun;
     } catch (error) {
@@ -390,7 +239,7 @@ export class ImagePreparation implements AsyncDisposable {
       return await this.#cachedAlone(digest, error);
     }
     this.#signal.throwIfAborted();
-    const work = begun.work.get(digest);
+    const work = begun.find(digest);
     if (work !== undefined) return await work.state;
     const { digest: manifest } = begun.image.descriptor;
     const detail = `Cannot serve layer ${digest}: manifest ${manifest} has no such layer`;
@@ -418,8 +267,8 @@ export class ImagePreparation implements AsyncDisposable {
   }
 
   async #findPrefetch(): Promise<readonly PrefetchSpans[]> {
-    const { work } = await this.#begun;
-    await Promise.all([...work.values()].map(({ ztocPassed }) => ztocPassed));
+    const begun = await this.#begun;
+    await begun.ztocsPassed();
     // Where it could not be had, layers say so.
     const found = await this.#finder.index().catch(() => undefined);
     if (found === undefined) return [];

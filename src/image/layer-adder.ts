@@ -15,7 +15,7 @@ import { isUseless, logNotLazy, readZtoc } from "./open-layer.ts";
 import type { ImagePreparationOptions } from "./preparation-options.ts";
 import type { TableBuilder } from "./table-builder.ts";
 
-export interface LayerAdderOptions extends ImagePreparationOptions {
+export interface LayerAdderOptions extends Omit<ImagePreparationOptions, "manifests"> {
   readonly image: ResolvedImage;
   readonly held: HeldLayers;
   readonly tables: TableBuilder;

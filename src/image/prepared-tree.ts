@@ -73,22 +73,29 @@ export async function makeTree({
 
 /** The tree if it is there and sound: a damaged one is made again. */
 export function openTree(cacheRoot: string, layers: readonly Digest[]): PreparedTree | undefined {
-  const treePath = treePathOf(cacheRoot, layers);
-  let lease: Disposable | undefined;
+  const tree = keepTree(cacheRoot, layers);
+  if (tree === undefined) return undefined;
+  using checking = new DisposableStack();
+  checking.use(tree);
   try {
-    lease = leaseTable(treePath);
-    ChainTable.open(mapTable(treePath));
-    const kept = lease;
-    lease = undefined;
-    return {
-      treeKey: chainKeyOf(layers),
-      treePath,
-      [Symbol.dispose]: () => kept[Symbol.dispose](),
-    };
+    ChainTable.open(mapTable(tree.treePath));
   } catch (error) {
     if (isKind(error, "not-found", "data-loss")) return undefined;
     throw error;
-  } finally {
-    lease?.[Symbol.dispose]();
+  }
+  checking.move();
+  return tree;
+}
+
+/** The tree if it is there, not looked into. */
+export function keepTree(cacheRoot: string, layers: readonly Digest[]): PreparedTree | undefined {
+  const treePath = treePathOf(cacheRoot, layers);
+  try {
+    const lease = leaseTable(treePath);
+    const dispose = () => lease[Symbol.dispose]();
+    return { treeKey: chainKeyOf(layers), treePath, [Symbol.dispose]: dispose };
+  } catch (error) {
+    if (isKind(error, "not-found")) return undefined;
+    throw error;
   }
 }
