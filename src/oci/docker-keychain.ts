@@ -4,6 +4,7 @@ import { SociError } from "../errors.ts";
 import { askCredentialHelper } from "./credential-helper.ts";
 import type { Credentials, Keychain } from "./credentials.ts";
 import { type DockerConfig, parseDockerConfig } from "./docker-config.ts";
+import { findLogin, loginPath } from "./find-login.ts";
 import { isErrno } from "./fs-errors.ts";
 
 /** A file of logins: docker's config.json, or the auth.json of podman and skopeo. */
@@ -24,7 +25,6 @@ export interface DockerKeychainOptions {
 const DOCKER_HUB = "docker.io";
 // The name of Docker Hub's first API, under which docker files its logins to this day.
 const DOCKER_HUB_KEY = "https://index.docker.io/v1/";
-const DOCKER_HUB_NAMES = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 
 /**
  * The logins that `docker login`, `podman login` and `skopeo login` leave behind. Files are read and
@@ -43,7 +43,7 @@ export function dockerKeychain({ files, env, helperTimeoutMs }: DockerKeychainOp
         config === undefined
           ? undefined
           : ((await fromHelper(config, host, { ...helperOptions, signal })) ??
-            fromFile(config, host, repository));
+            findLogin(config.auths, host, repository));
       if (found !== undefined) {
         return found;
       }
@@ -74,34 +74,8 @@ async function fromHelper(
   host: string,
   options: Parameters<typeof askCredentialHelper>[2],
 ): Promise<Credentials | undefined> {
-  const own = [...credHelpers].find(([key]) => hostPath(key) === host)?.[1];
+  const own = [...credHelpers].find(([key]) => loginPath(key) === host)?.[1];
   const name = own ?? credsStore;
   const serverUrl = host === DOCKER_HUB ? DOCKER_HUB_KEY : host;
   return name === undefined ? undefined : await askCredentialHelper(name, serverUrl, options);
-}
-
-/** The most specific entry: auth.json may have logins for parts of a registry. */
-function fromFile(
-  { auths }: DockerConfig,
-  host: string,
-  repository: string | undefined,
-): Credentials | undefined {
-  const byPath = new Map([...auths].map(([key, login]) => [hostPath(key), login]));
-  const parts = repository === undefined ? [] : repository.split("/");
-  for (let length = parts.length; length >= 0; length--) {
-    const path = parts.slice(0, length).map((part) => `/${part}`);
-    const found = byPath.get(`${host}${path.join("")}`);
-    if (found !== undefined) {
-      return found;
-    }
-  }
-  return byPath.get(`${host}:443`);
-}
-
-/** `HOST[:PORT][/PATH]` of a key, without scheme and version of an API. */
-function hostPath(key: string): string {
-  const bare = key.replace(/^https?:\/\//i, "").replace(/(?:\/v[12])?\/*$/i, "");
-  const [host = "", ...path] = bare.split("/");
-  const name = host.toLowerCase();
-  return [DOCKER_HUB_NAMES.includes(name) ? DOCKER_HUB : name, ...path].join("/");
 }
