@@ -3,6 +3,7 @@ import type { FuseNegotiated } from "../fuse/init.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { JsonObject, parseJson } from "../oci/json-document.ts";
 import { parseDescriptor } from "../oci/parse-descriptor.ts";
+import { negotiatedOf } from "./negotiated-json.ts";
 
 /**
  * All that a process must know, beside the cache, to go on serving a mount: INIT comes once, and the
@@ -38,11 +39,14 @@ export function decodeMountRecord(bytes: Uint8Array, what: string): MountRecord 
       `Cannot use ${what}: version is ${version}, want ${VERSION}`,
     );
   }
+  const kind = json.optionalString("kind");
+  if (kind !== undefined) {
+    throw new SociError("unsupported", `Cannot use ${what}: it is of ${kind}, want an image's`);
+  }
   const treeKey = json.string("treeKey");
   if (!TREE_KEY.test(treeKey)) {
     throw new SociError("data-loss", `Cannot use ${what}: treeKey is no name of a tree`);
   }
-  const negotiated = json.object("negotiated");
   return {
     directory: json.string("directory"),
     device: json.string("device"),
@@ -50,14 +54,6 @@ export function decodeMountRecord(bytes: Uint8Array, what: string): MountRecord 
     layers: (json.optionalObjects("layers", MAX_LAYERS) ?? []).map((layer) =>
       parseDescriptor(layer),
     ),
-    negotiated: {
-      minor: negotiated.size("minor"),
-      kernelMinor: negotiated.size("kernelMinor"),
-      flags: negotiated.size("flags"),
-      flags2: negotiated.size("flags2"),
-      maxReadahead: negotiated.size("maxReadahead"),
-      maxRead: negotiated.size("maxRead"),
-      maxBackground: negotiated.size("maxBackground"),
-    },
+    negotiated: negotiatedOf(json.object("negotiated")),
   };
 }

@@ -4,8 +4,9 @@ import { SociError } from "../errors.ts";
 import { unlinkIfThere } from "../oci/durable-file.ts";
 import { isErrno } from "../oci/fs-errors.ts";
 import { listMounts } from "../sys/mountinfo.ts";
+import { type ChainRecord, decodeChainRecord, encodeChainRecord } from "./chain-record.ts";
 import { decodeMountRecord, encodeMountRecord, type MountRecord } from "./mount-record.ts";
-import { MOUNT_TYPE } from "./unmount-image.ts";
+import { MOUNT_TYPES } from "./unmount-image.ts";
 
 const NAME = /^(\d+)-(\d+)\.json(?:\.\d+)?$/;
 
@@ -22,10 +23,19 @@ export class MountRecords {
    * boot. Once a mount is gone the kernel gives its device to the next one: the record of that one stays.
    */
   async put(record: MountRecord): Promise<AsyncDisposable> {
+    return await this.#put(record.device, encodeMountRecord(record));
+  }
+
+  /** The same for a mount that shows chains. What was put for it before is replaced. */
+  async putChains(record: ChainRecord): Promise<AsyncDisposable> {
+    return await this.#put(record.device, encodeChainRecord(record));
+  }
+
+  async #put(device: string, bytes: Uint8Array): Promise<AsyncDisposable> {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    const path = this.#pathOf(record.device);
+    const path = this.#pathOf(device);
     const unfinished = `${path}.${process.pid}`;
-    await writeFile(unfinished, encodeMountRecord(record), { mode: 0o600 });
+    await writeFile(unfinished, bytes, { mode: 0o600 });
     await rename(unfinished, path);
     const { ino } = await stat(path, { bigint: true });
     return {
@@ -37,9 +47,18 @@ export class MountRecords {
 
   /** The record of the mount with this device. @throws not-found, data-loss, unsupported */
   async read(device: string): Promise<MountRecord> {
+    return await this.#read(device, decodeMountRecord);
+  }
+
+  /** The same for a mount that shows chains. */
+  async readChains(device: string): Promise<ChainRecord> {
+    return await this.#read(device, decodeChainRecord);
+  }
+
+  async #read<T>(device: string, decode: (bytes: Uint8Array, what: string) => T): Promise<T> {
     const path = this.#pathOf(device);
     try {
-      return decodeMountRecord(await readFile(path), `record "${path}"`);
+      return decode(await readFile(path), `record "${path}"`);
     } catch (cause) {
       if (!isErrno(cause, "ENOENT")) throw cause;
       throw new SociError("not-found", `Cannot read record "${path}": there is none`, { cause });
@@ -50,8 +69,9 @@ export class MountRecords {
   async sweep(): Promise<void> {
     // Before the mounts: those of which a record is here by now are then among them.
     const names = await this.#list();
+    const ours: readonly string[] = MOUNT_TYPES;
     const devices = new Set(
-      (await listMounts()).filter(({ type }) => type === MOUNT_TYPE).map(({ device }) => device),
+      (await listMounts()).filter(({ type }) => ours.includes(type)).map(({ device }) => device),
     );
     for (const name of names) {
       const [, major, minor] = NAME.exec(name) ?? [];

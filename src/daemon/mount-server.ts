@@ -87,8 +87,11 @@ export class MountServer implements AsyncDisposable {
 
   /** Shows less; when it resolves nobody reads those tables any more, and nobody waits for a read of them. */
   async remove(gone: GoneTables): Promise<void> {
-    await this.#workers.remove(gone);
-    await Promise.all(gone.tables.map((table) => this.#answerer.drop(table)));
+    try {
+      await this.#workers.remove(gone);
+    } finally {
+      await Promise.all(gone.tables.map((table) => this.#answerer.drop(table)));
+    }
   }
 
   /** Unmounts; one that is in use is detached, and whoever uses it gets errors. */

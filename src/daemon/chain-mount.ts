@@ -1,0 +1,330 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { Semaphore } from "../async/semaphore.ts";
+import { systemFailure } from "../cache/system-failure.ts";
+import { SociError } from "../errors.ts";
+import type { FuseNegotiated } from "../fuse/init.ts";
+import { notifyInvalEntry, notifyInvalInode } from "../fuse/replies.ts";
+import type { IdMappings } from "../lazyfs/id-map.ts";
+import type { MountFeatures } from "../lazyfs/lazy-file-system.ts";
+import { ROOT_ID } from "../lazyfs/node-id.ts";
+import type { Logger } from "../observability/log.ts";
+import type { FuseWorkerPort } from "../threads/fuse-workers.ts";
+import type { AnsweredLayer } from "../threads/read-answerer.ts";
+import { isTreeKey } from "./chain-record.ts";
+import { type OpenChainTree, openChainTree } from "./chain-tables.ts";
+import { endStaleMounts } from "./end-stale-mounts.ts";
+import { FuseConnection } from "./fuse-connection.ts";
+import type { MountRecords } from "./mount-records.ts";
+import { MountServer } from "./mount-server.ts";
+import type { ServedLayerLease } from "./served-layers.ts";
+import type { TableNumbers } from "./table-numbers.ts";
+import { MOUNT_TYPE, type MountType } from "./unmount-image.ts";
+
+export interface ChainMountOptions {
+  /** Absolute, without symlinks. Made when it is not there. */
+  readonly directory: string;
+  /** Shown as the mount's source. */
+  readonly name: string;
+  readonly type?: MountType;
+  /** What is asked of it for all chains; what is not is not there, whatever they have. */
+  readonly kind: MountFeatures;
+  /** Default: owners are shown as the images have them. */
+  readonly ids?: IdMappings | undefined;
+  readonly numbers: TableNumbers;
+  readonly records: MountRecords;
+  /** Threads to answer the kernel, fresh; the mount ends them. Two by default are enough. */
+  readonly ports: readonly FuseWorkerPort[];
+  /** Of the cache that the chains are in. */
+  readonly cacheRoot: string;
+  readonly log: Logger;
+}
+
+interface ShownChain {
+  readonly treeKey: string;
+  readonly table: number;
+  readonly tree: OpenChainTree;
+  readonly layers: readonly ServedLayerLease[];
+}
+
+interface ShownLayer {
+  readonly lease: ServedLayerLease;
+  /** Chains of this mount that are made of it. */
+  chains: number;
+}
+
+/**
+ * A mount that shows a directory for each of a changing set of chains, which is a stack of layers
+ * merged. A file of a layer is one node, with one page cache, in all chains of the mount.
+ */
+export class ChainMount implements AsyncDisposable {
+  readonly directory: string;
+  readonly device: string;
+  readonly negotiated: FuseNegotiated;
+  readonly #options: ChainMountOptions;
+  readonly #connection: FuseConnection;
+  readonly #server: MountServer;
+  readonly #answered: Map<number, AnsweredLayer>;
+  readonly #chains = new Map<string, ShownChain>();
+  readonly #layers: Map<number, ShownLayer>;
+  readonly #changes = new Semaphore(1);
+  #record: AsyncDisposable | undefined;
+  #mtimeMs: number;
+  #disposed: Promise<void> | undefined;
+
+  private constructor(
+    options: ChainMountOptions,
+    parts: {
+      readonly connection: FuseConnection;
+      readonly server: MountServer;
+      readonly answered: Map<number, AnsweredLayer>;
+      readonly layers: Map<number, ShownLayer>;
+      readonly mtimeMs: number;
+    },
+  ) {
+    this.#options = options;
+    this.directory = options.directory;
+    this.device = parts.connection.device;
+    this.negotiated = parts.connection.negotiated;
+    this.#connection = parts.connection;
+    this.#server = parts.server;
+    this.#answered = parts.answered;
+    this.#layers = parts.layers;
+    this.#mtimeMs = parts.mtimeMs;
+  }
+
+  /**
+   * Mounts, and serves; a mount that a dead process has left on the directory is taken away before.
+   * @throws permission-denied (only root can), unsupported, failed-precondition …
+   */
+  static async open(options: ChainMountOptions): Promise<ChainMount> {
+    const { directory, name, type = MOUNT_TYPE, kind, ids, ports, log } = options;
+    await using cleanup = new AsyncDisposableStack();
+    cleanup.defer(() => {
+      for (const port of ports) port.terminate();
+    });
+    await endStaleMounts(directory, log);
+    await mkdir(directory, { recursive: true, mode: 0o755 }).catch((error: unknown) => {
+      throw systemFailure(`make directory "${directory}"`, error);
+    });
+    const connection = cleanup.use(
+      await FuseConnection.open({
+        directory,
+        name,
+        type,
+        suid: true,
+        dev: true,
+        allowOther: true,
+        acls: kind.acls,
+        rootChanges: true,
+        log,
+      }),
+    );
+    const answered = new Map<number, AnsweredLayer>();
+    const layers = new Map<number, ShownLayer>();
+    const mtimeMs = Date.now();
+    const server = await MountServer.start({
+      connection,
+      ports,
+      tables: [],
+      root: { kind: "directory", mtimeMs },
+      // ACLs are asked for as xattrs.
+      features: { xattrs: kind.xattrs || kind.acls, acls: kind.acls },
+      ids,
+      layers: answered,
+      onDamage: (layer, span) => layers.get(layer)?.lease.layer.damage(span),
+      log,
+    });
+    cleanup.use(server);
+    const mount = new ChainMount(options, { connection, server, answered, layers, mtimeMs });
+    await mount.#writeRecord();
+    cleanup.move();
+    return mount;
+  }
+
+  /** Keys of the chains that are shown. */
+  get chains(): readonly string[] {
+    return [...this.#chains.keys()];
+  }
+
+  /** Resolves when it has been unmounted, by whomever; rejects when it cannot be served any more. */
+  get unmounted(): Promise<void> {
+    return this.#server.unmounted;
+  }
+
+  /**
+   * Shows a chain; its directory, which can be used when this resolves. The layers, bottom first, stay
+   * the caller's, who keeps them until removeChain() is done. @throws already-exists; data-loss (the
+   * tree is damaged) and not-found; failed-precondition (unmounted, or disk full)
+   */
+  async addChain(
+    treeKey: string,
+    treePath: string,
+    layers: readonly ServedLayerLease[],
+  ): Promise<string> {
+    await this.#changes.run(() => this.#add(treeKey, treePath, layers));
+    return join(this.directory, treeKey);
+  }
+
+  /**
+   * Shows a chain no more: its name is absent, and whoever still uses it gets ESTALE. When it resolves
+   * nobody reads its layers for this mount. One that is not shown is none to remove.
+   */
+  async removeChain(treeKey: string): Promise<void> {
+    await this.#changes.run(() => this.#remove(treeKey));
+  }
+
+  /** Unmounts (a mount in use is detached, and whoever uses it gets errors) and ends the threads. Twice is fine. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed ??= this.#changes.run(() => this.#dispose());
+    await this.#disposed;
+  }
+
+  async #add(
+    treeKey: string,
+    treePath: string,
+    layers: readonly ServedLayerLease[],
+  ): Promise<void> {
+    const { numbers, cacheRoot } = this.#options;
+    this.#check(treeKey);
+    await using undo = new AsyncDisposableStack();
+    const tree = undo.use(await openChainTree(treePath, layers, cacheRoot));
+    const layerNumbers = layers.map(({ number }) => number);
+    const table = numbers.numberOf(`chain ${treeKey} ${tree.content} ${layerNumbers.join()}`);
+    const fresh = this.#take(layers);
+    undo.defer(() => this.#letGo(layers));
+    const shown = { kind: "chain", table, path: tree.path, layers: layerNumbers } as const;
+    this.#mtimeMs = Math.max(Date.now(), this.#mtimeMs + 1);
+    this.#chains.set(treeKey, { treeKey, table, tree, layers });
+    undo.defer(() => void this.#chains.delete(treeKey));
+    // Before the kernel can hear of its nodes.
+    await this.#writeRecord();
+    await this.#server.add({
+      tables: [...fresh.map((lease) => lease.table), shown],
+      names: [{ name: treeKey, chain: table }],
+      mtimeMs: this.#mtimeMs,
+    });
+    notifyInvalInode(this.#connection.fd, ROOT_ID);
+    undo.move();
+  }
+
+  async #remove(treeKey: string): Promise<void> {
+    const chain = this.#chains.get(treeKey);
+    if (chain === undefined) return;
+    this.#chains.delete(treeKey);
+    const gone = this.#lastOf(chain.layers);
+    try {
+      await this.#hide(treeKey, [chain.table, ...gone]);
+    } finally {
+      this.#letGo(chain.layers);
+      chain.tree[Symbol.dispose]();
+    }
+    try {
+      await this.#writeRecord();
+    } catch (error) {
+      // Whoever takes the mount over shows one chain more than it need.
+      this.#options.log.warn("record of a mount cannot be written", {
+        directory: this.directory,
+        error,
+      });
+    }
+  }
+
+  /** Has threads and kernel forget a name; nobody reads the tables when it resolves. */
+  async #hide(treeKey: string, tables: readonly number[]): Promise<void> {
+    this.#mtimeMs = Math.max(Date.now(), this.#mtimeMs + 1);
+    try {
+      await this.#server.remove({ names: [treeKey], tables, mtimeMs: this.#mtimeMs });
+    } catch (error) {
+      // Where nobody serves any more nobody reads either.
+      if (error instanceof SociError && error.kind === "failed-precondition") return;
+      throw error;
+    }
+    const { fd } = this.#connection;
+    notifyInvalEntry(fd, ROOT_ID, Buffer.from(treeKey));
+    notifyInvalInode(fd, ROOT_ID);
+  }
+
+  #check(treeKey: string): void {
+    if (!isTreeKey(treeKey)) {
+      throw new SociError("invalid-argument", `Cannot show chain "${treeKey}", want hex digits`);
+    }
+    if (this.#disposed !== undefined) {
+      throw new SociError("failed-precondition", `Cannot show chain "${treeKey}": it is unmounted`);
+    }
+    if (this.#chains.has(treeKey)) {
+      throw new SociError("already-exists", `Cannot show chain "${treeKey}": it is shown already`);
+    }
+  }
+
+  /** Counts the layers of a chain that comes; those that no chain had. */
+  #take(layers: readonly ServedLayerLease[]): ServedLayerLease[] {
+    const fresh: ServedLayerLease[] = [];
+    for (const lease of layers) {
+      const shown = this.#layers.get(lease.number);
+      if (shown !== undefined) {
+        shown.chains += 1;
+        continue;
+      }
+      this.#layers.set(lease.number, { lease, chains: 1 });
+      this.#answered.set(lease.number, lease.answered);
+      fresh.push(lease);
+    }
+    return fresh;
+  }
+
+  /** Numbers of the layers that no other chain is made of. */
+  #lastOf(layers: readonly ServedLayerLease[]): readonly number[] {
+    const uses = new Map<number, number>();
+    for (const { number } of layers) uses.set(number, (uses.get(number) ?? 0) + 1);
+    return [...uses]
+      .filter(([number, count]) => this.#layers.get(number)?.chains === count)
+      .map(([number]) => number);
+  }
+
+  #letGo(layers: readonly ServedLayerLease[]): void {
+    for (const { number } of layers) {
+      const shown = this.#layers.get(number);
+      if (shown === undefined) continue;
+      shown.chains -= 1;
+      if (shown.chains > 0) continue;
+      this.#layers.delete(number);
+      this.#answered.delete(number);
+    }
+  }
+
+  async #writeRecord(): Promise<void> {
+    const { records, type = MOUNT_TYPE, kind, ids } = this.#options;
+    const { directory, device, negotiated } = this;
+    try {
+      this.#record = await records.putChains({
+        directory,
+        type,
+        device,
+        negotiated,
+        features: kind,
+        ids,
+        mtimeMs: this.#mtimeMs,
+        layers: Array.from(this.#layers, ([table, { lease }]) => ({
+          table,
+          descriptor: lease.descriptor,
+        })),
+        chains: Array.from(this.#chains.values(), ({ treeKey, table, layers }) => ({
+          treeKey,
+          table,
+          layers: layers.map(({ number }) => number),
+        })),
+      });
+    } catch (error) {
+      throw systemFailure(`write the record of mount "${directory}"`, error);
+    }
+  }
+
+  async #dispose(): Promise<void> {
+    await using ending = new AsyncDisposableStack();
+    for (const { tree } of this.#chains.values()) ending.use(tree);
+    this.#chains.clear();
+    if (this.#record !== undefined) ending.use(this.#record);
+    ending.use(this.#server);
+  }
+}
