@@ -19,8 +19,8 @@ import type { IngestRequest, IngestResult, IngestTarget, LayerIngester } from ".
 
 export interface ReadWholeOptions extends WaitOptions {
   readonly source: ImageSource;
-  /** Where the zTOC is kept that is made on the way. */
-  readonly store?: Pick<LocalStore, "putZtoc"> | undefined;
+  /** Where the zTOC is kept that is made on the way, where it takes any. */
+  readonly store?: Partial<Pick<LocalStore, "putZtoc">> | undefined;
   readonly ingest: LayerIngester;
   /** What the uncompressed bytes must be; undefined: nobody knows. */
   readonly diffId: () => Promise<Digest | undefined>;
@@ -164,7 +164,7 @@ async function keepZtoc(
   { ztoc }: IngestResult,
   { store, log, signal }: ReadWholeOptions,
 ): Promise<void> {
-  if (ztoc === undefined || store === undefined) return;
+  if (ztoc === undefined || store?.putZtoc === undefined) return;
   try {
     await store.putZtoc(ztoc.chunks(), {
       layer: digest,

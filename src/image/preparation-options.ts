@@ -13,7 +13,10 @@ import type { LocalManifests } from "./preparing-source.ts";
 import type { TableBuilder } from "./table-builder.ts";
 
 /** What preparing asks of a local store. */
-export type PreparingStore = LocalIndexes & LocalZtocs & Pick<LocalStore, "findZtoc" | "putZtoc">;
+export type PreparingStore = LocalIndexes &
+  LocalZtocs &
+  Pick<LocalStore, "findZtoc"> &
+  Partial<Pick<LocalStore, "putZtoc">>;
 
 export interface PrepareImageOptions extends WaitOptions {
   readonly source: ImageSource;

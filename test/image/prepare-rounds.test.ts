@@ -1,12 +1,16 @@
 import { expect, test } from "bun:test";
+import { digestOf } from "../../src/oci/digest.ts";
+import { INDEX_DIGEST_ANNOTATION } from "../../src/soci/annotations.ts";
 import { countRounds } from "../bench/count-rounds.ts";
 import { RequestRecorder } from "../bench/request-recorder.ts";
-import { buildImage, buildIndex } from "../support/image-builder.ts";
+import { addImage, buildImage, buildIndex, imageOf } from "../support/image-builder.ts";
 import { LatencyProxy } from "../support/latency-proxy.ts";
+import { TestRegistry } from "../support/registry.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { addIndex } from "./add-index.ts";
 import { placeImage } from "./opened-image.ts";
 import { prepare } from "./prepared-image.ts";
+import { type StartOptions, startPreparation } from "./started-preparation.ts";
 
 const image = await buildImage({
   layers: Array.from({ length: 12 }, (_, i) => ({
@@ -35,3 +39,46 @@ test.each([
   expect(countRounds(recorder.take())).toBe(rounds);
   expect(first.names()).toHaveLength(12);
 });
+
+const NEAR: readonly {
+  readonly title: string;
+  readonly version: "v1" | "v2" | undefined;
+  readonly options: StartOptions;
+  readonly rounds: number;
+}[] = [
+  { title: "one with a v1 index", version: "v1", options: {}, rounds: 3 },
+  { title: "one with a v2 index", version: "v2", options: {}, rounds: 2 },
+  { title: "one without an index", version: undefined, options: {}, rounds: 2 },
+  {
+    title: "one without an index that is refused",
+    version: undefined,
+    options: { onMissingIndex: "refuse" },
+    rounds: 1,
+  },
+  { title: "one that is read whole", version: "v1", options: { wholeOnly: true }, rounds: 1 },
+];
+
+test.each(NEAR)(
+  "ImagePreparation takes $rounds round trips for $title when the manifest is near",
+  async ({ version, options, rounds }) => {
+    await using root = await tempDir();
+    await using registry = TestRegistry.start();
+    let what = image;
+    if (version === "v2") {
+      const index = digestOf(await addIndex(registry, image, { version }));
+      what = imageOf(image.layers, { annotations: { [INDEX_DIGEST_ANNOTATION]: index } });
+    }
+    await addImage(registry, "app", { image: what, tag: "v1" });
+    if (version === "v1") await addIndex(registry, what);
+    await using proxy = await LatencyProxy.start({ target: registry.host, delayMs: 30 });
+    await using recorder = await RequestRecorder.start(proxy.host);
+    const { digest } = what.descriptor;
+    await using started = await startPreparation(root.path, `${recorder.host}/app@${digest}`, {
+      manifestDigest: digest,
+      manifests: async (wanted) => (wanted === digest ? what.manifest : undefined),
+      ...options,
+    });
+    await started.outcomes(what.layers);
+    expect(countRounds(recorder.take())).toBe(rounds);
+  },
+);

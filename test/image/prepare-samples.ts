@@ -1,5 +1,5 @@
 import { digestOf } from "../../src/oci/digest.ts";
-import { type BuiltLayer, buildLayer, imageOf } from "../support/image-builder.ts";
+import { type BuiltLayer, buildImage, buildLayer, imageOf } from "../support/image-builder.ts";
 import { sampleBytes } from "../support/sample-bytes.ts";
 
 /** Two layers of one image: the upper takes away a file of the lower. */
@@ -17,6 +17,11 @@ export const upper = await buildLayer({
   ],
 });
 export const image = imageOf([lower, upper]);
+
+/** Three layers of a file each. */
+export const three = await buildImage({
+  layers: ["a", "b", "c"].map((name) => ({ entries: [{ name, content: name.repeat(5000) }] })),
+});
 
 /** The last parts of the paths that were asked for. */
 export function blobsAsked(requests: readonly { readonly path: string }[]): readonly string[] {

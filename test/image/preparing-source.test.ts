@@ -57,4 +57,35 @@ describe("PreparingSource", () => {
     const other = { ...descriptor, size: descriptor.size + 1 };
     expect(await rejectionOf(known.manifest(other))).toMatchObject({ kind: "data-loss" });
   });
+
+  test("knows its root without a request when the manifest is near, and asks for it once", async () => {
+    await using placed = await placeImage(image);
+    await using source = await openImageSource(placed.name);
+    const { digest } = image.descriptor;
+    const asked: string[] = [];
+    await using near = new PreparingSource({
+      source,
+      manifests: { read: () => undefined },
+      rootDigest: digest,
+      near: async (wanted) => {
+        asked.push(wanted);
+        return image.manifest;
+      },
+    });
+    expect(await near.root()).toEqual(image.descriptor);
+    expect(await near.manifest(image.descriptor)).toEqual(image.manifest);
+    expect(asked).toEqual([digest]);
+    expect(placed.registry.requests).toEqual([]);
+  });
+
+  test("asks for the manifest whose digest is told, whatever the name stands for by now", async () => {
+    await using placed = await placeImage(image);
+    await using source = await openImageSource(placed.name.replace(":v1", ":moved"));
+    await using told = new PreparingSource({
+      source,
+      manifests: { read: () => undefined },
+      rootDigest: image.descriptor.digest,
+    });
+    expect(await told.root()).toEqual(image.descriptor);
+  });
 });
