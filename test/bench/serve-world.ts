@@ -1,4 +1,5 @@
 import { dirname, join } from "node:path";
+import { containerdAddress } from "../support/containerd-config.ts";
 import { ContainerdProcess } from "../support/containerd-process.ts";
 import { ServeProcess } from "../support/serve-process.ts";
 import type { BenchContext } from "./bench-context.ts";
@@ -158,5 +159,10 @@ async function startServe(
   const { binary, peer = "" } = context;
   const command =
     snapshotter === "soci" ? [join(dirname(peer), "soci-snapshotter-grpc")] : [binary, "serve"];
-  return await ServeProcess.start({ directory: join(directory, "serve"), config, command });
+  return await ServeProcess.start({
+    directory: join(directory, "serve"),
+    containerd: containerdAddress(join(directory, "containerd")),
+    config,
+    command,
+  });
 }

@@ -1,6 +1,6 @@
 import { listMounts, type MountInfo } from "../../src/sys/mountinfo.ts";
 import { ContainerdProcess } from "./containerd-process.ts";
-import type { CriOptions } from "./containerd-config.ts";
+import { type CriOptions, containerdAddress } from "./containerd-config.ts";
 import { FaultProxy } from "./fault-proxy.ts";
 import { TestRegistry } from "./registry.ts";
 import type { RegistryManners, RequestRecord } from "./registry-manners.ts";
@@ -10,8 +10,8 @@ import { type Finished, runProgram, SOCIABLE } from "./sociable-binary.ts";
 import { type TempDir, tempDir } from "./temp-dir.ts";
 
 export interface ServeHostOptions {
-  /** Of the snapshotter. */
-  readonly config?: string;
+  /** Of the snapshotter; it may need to know containerd's socket. */
+  readonly config?: string | ((containerd: string) => string);
   readonly env?: Readonly<Record<string, string>>;
   readonly manners?: Partial<RegistryManners>;
   /** Kubernetes' interface of containerd. */
@@ -56,14 +56,21 @@ export class ServeHost implements AsyncDisposable {
     this.#resources = resources;
   }
 
-  static async start({ config, env, manners, cri }: ServeHostOptions = {}): Promise<ServeHost> {
+  static async start({
+    config = "",
+    env,
+    manners,
+    cri,
+  }: ServeHostOptions = {}): Promise<ServeHost> {
     await using resources = new AsyncDisposableStack();
     const dir = resources.use(await tempDir());
     const registry = resources.use(TestRegistry.start(manners));
     const proxy = resources.use(await FaultProxy.start(registry.host));
+    const address = containerdAddress(dir.join("containerd"));
     const options: ServeOptions = {
       directory: dir.join("serve"),
-      ...(config === undefined ? {} : { config }),
+      containerd: address,
+      config: typeof config === "string" ? config : config(address),
       ...(env === undefined ? {} : { env }),
     };
     const serve = resources.use(await ServeProcess.start(options));

@@ -10,6 +10,8 @@ export interface ServeOptions {
   readonly directory: string;
   /** TOML behind what every test needs; top-level keys may begin it. */
   readonly config?: string;
+  /** The socket of the containerd that it may ask, running or not. */
+  readonly containerd?: string;
   /** The command line before the flags. Default: `dist/sociable serve`. */
   readonly command?: readonly string[];
   readonly flags?: readonly string[];
@@ -55,10 +57,11 @@ export class ServeProcess implements AsyncDisposable {
 
   /** Starts it, whatever comes of it. */
   static async spawn(options: ServeOptions): Promise<ServeProcess> {
-    const { directory, config = "" } = options;
+    const { directory, config = "", containerd = join(directory, "no.sock") } = options;
     await mkdir(directory, { recursive: true });
     const own = `metrics_address = ${JSON.stringify(metricsAddress(directory))}\nmetrics_network = "unix"\n`;
-    await writeFile(join(directory, "config.toml"), `${own}${config}`);
+    const store = `[content_store]\ncontainerd_address = ${JSON.stringify(containerd)}\n`;
+    await writeFile(join(directory, "config.toml"), `${own}${config}\n${store}`);
     return new ServeProcess(options);
   }
 
