@@ -34,10 +34,20 @@ const DEFAULT_VERIFICATION_RETRIES = 3;
 /** Reads a configuration file. @throws failed-precondition with file, line and key of what is wrong first */
 export function loadConfig(text: string, options: LoadConfigOptions): LoadedConfig {
   const { config, warnings, problems } = checkConfig(text, options);
+  const problem = firstProblem(options.file, problems);
+  if (problem !== undefined) throw problem;
+  return { config, warnings };
+}
+
+/** The first problem as an error; `undefined` when there is none. */
+export function firstProblem(
+  file: string,
+  problems: readonly ConfigFinding[],
+): SociError | undefined {
   const [first, ...others] = problems;
-  if (first === undefined) return { config, warnings };
-  throw new SociError("failed-precondition", `Cannot use ${findingText(options.file, first)}`, {
-    ...(others.length === 0 ? {} : { hint: `${others.length} more: see \`config check\`` }),
+  if (first === undefined) return undefined;
+  return new SociError("failed-precondition", `Cannot use ${findingText(file, first)}`, {
+    ...(others.length === 0 ? {} : { hint: `${others.length} more: see sociable config check` }),
   });
 }
 
@@ -52,16 +62,25 @@ export function checkConfig(text: string, { personality }: LoadConfigOptions): C
       problems: [{ key: "", ...document }],
     };
   }
-  // The reader makes from a table of keys exactly the fields that ConfigOf promises for it; the
-  // compiler cannot follow that.
-  const config = reader.read(document.value) as unknown as Config;
+  const config = asConfig(reader.read(document.value));
   checkTogether(config, { reader, personality });
   return { config: settle(config), warnings: reader.warnings, problems: reader.problems };
 }
 
 /** What an empty file says. */
 export function defaultConfig(personality: Personality): Config {
-  return checkConfig("", { file: "", personality }).config;
+  return settle(unsettledDefaults(personality));
+}
+
+/** The defaults of all keys as a file has them: where one stands for another, it says so still. */
+export function unsettledDefaults(personality: Personality): Config {
+  return asConfig(new ConfigReader(CONFIG_KEYS, { text: "", personality }).read({}));
+}
+
+function asConfig(fields: Readonly<Record<string, unknown>>): Config {
+  // The reader makes from a table of keys exactly the fields that ConfigOf promises for it; the
+  // compiler cannot follow that.
+  return fields as unknown as Config;
 }
 
 /** A finding as a line for people. */

@@ -1,5 +1,5 @@
 import { stringify } from "smol-toml";
-import type { Config } from "./config.ts";
+import { type Config, unsettledDefaults } from "./config.ts";
 import {
   type ConfigKey,
   fieldName,
@@ -10,6 +10,7 @@ import {
   type TableListKey,
 } from "./config-key.ts";
 import { CONFIG_KEYS } from "./config-keys.ts";
+import type { Personality } from "./personality.ts";
 
 export interface FormatConfigOptions {
   /** Whether each key has a comment that says what it does here. */
@@ -23,6 +24,11 @@ type Fields = Readonly<Record<string, unknown>>;
 export function formatConfig(config: Config, { marks }: FormatConfigOptions): string {
   const lines = Array.from(tableLines(CONFIG_KEYS, { fields: config, at: [], marks }));
   return `${lines.join("\n").trim()}\n`;
+}
+
+/** The defaults as a TOML file, in which a key that takes another's value by default still does. */
+export function formatDefaults(personality: Personality, options: FormatConfigOptions): string {
+  return formatConfig(unsettledDefaults(personality), options);
 }
 
 interface TableAt extends FormatConfigOptions {

@@ -178,7 +178,7 @@ export const KUBECONFIG_KEYS = {
     kind: "boolean",
     default: false,
     mark: "honoured",
-    why: "Takes logins from secrets of the cluster",
+    why: "Takes logins that the cluster keeps for pulling images",
   },
   kubeconfig_path: {
     kind: "string",
