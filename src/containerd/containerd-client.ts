@@ -27,6 +27,7 @@ const OPTIONS: ClientOptions = {
 /** What lies in one namespace of containerd. */
 export interface ContainerdNamespace {
   readonly name: string;
+  readonly lease: string | undefined;
   readonly content: ContentClient;
   readonly images: ImagesClient;
   readonly leases: LeasesClient;
@@ -59,6 +60,7 @@ export class ContainerdClient implements AsyncDisposable {
     const calls = this.#calls.within({ namespace: name, lease });
     return {
       name,
+      lease,
       content: new ContentClient(calls),
       images: new ImagesClient(calls),
       leases: new LeasesClient(calls),

@@ -1,0 +1,192 @@
+import { randomBytes } from "node:crypto";
+import type { WaitOptions } from "../async/wait-options.ts";
+import { isKind, SociError } from "../errors.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { Mount } from "./api/mount.ts";
+import type { Labels } from "./api/snapshots.ts";
+import { chainIds } from "./chain-ids.ts";
+import type { ContainerdNamespace } from "./containerd-client.ts";
+import { uncompressedLabels } from "./gc-labels.ts";
+import type { LayerDownloads } from "./layer-downloads.ts";
+import type { LayerStatus, PulledLayer } from "./pulled-layer.ts";
+import { layerLabels, REMOTE_SNAPSHOT_LABEL } from "./snapshot-labels.ts";
+import type { SnapshotsClient } from "./snapshots-client.ts";
+
+export interface PrepareLayersOptions extends WaitOptions {
+  readonly space: ContainerdNamespace;
+  readonly snapshotter: string;
+  readonly imageName: string;
+  readonly manifest: Digest;
+  /** Bottom first, with as many diff ids. */
+  readonly layers: readonly Descriptor[];
+  readonly diffIds: readonly Digest[];
+  readonly index?: Digest | undefined;
+  readonly downloads: LayerDownloads;
+  readonly onLayer?: ((layer: PulledLayer) => void) | undefined;
+}
+
+// What is cleaned up when all has failed is waited for only so long.
+const CLEANUP_MS = 5000;
+
+/**
+ * Makes the snapshots of an image's layers, bottom first, as containerd's unpacker does: one that the
+ * snapshotter makes by itself costs no download; from the first one that it does not, all are fetched.
+ */
+export async function prepareLayers(options: PrepareLayersOptions): Promise<PulledLayer[]> {
+  const { layers, diffIds, space, signal } = options;
+  const snapshots = space.snapshots(options.snapshotter);
+  const chains = chainIds(diffIds);
+  const found = await Promise.all(chains.map((chain) => snapshots.stat(chain, { signal })));
+  // Of a snapshot that is there its parents are, too.
+  const present = found.findLastIndex((info) => info !== undefined) + 1;
+  await keep(space, { snapshotter: options.snapshotter, chainId: chains[present - 1], signal });
+  const statuses: Promise<PulledLayer>[] = [];
+  for (const [position, chainId] of chains.entries()) {
+    const descriptor = layers[position];
+    const diffId = diffIds[position];
+    if (descriptor === undefined || diffId === undefined) throw new Error("a layer is missing");
+    const tell = (status: LayerStatus): PulledLayer => {
+      const layer = { descriptor, chainId, status };
+      options.onLayer?.(layer);
+      return layer;
+    };
+    if (position < present) {
+      statuses.push(Promise.resolve(tell("present")));
+      continue;
+    }
+    const prepared = await prepare(snapshots, {
+      ...options,
+      chainId,
+      parent: chains[position - 1],
+      layers: [descriptor, ...layers.slice(position + 1)],
+    });
+    if (prepared === undefined) {
+      // Asked beside the next Prepare, which fails by itself where this one's snapshot is missing.
+      const status = statusOf(snapshots, chainId, { signal }).then(tell);
+      status.catch(() => undefined);
+      statuses.push(status);
+      continue;
+    }
+    options.downloads.start(layers.slice(position), { signal });
+    const layer = { descriptor, diffId, chainId, labels: prepared.labels };
+    await unpack(snapshots, { ...options, ...prepared, layer });
+    statuses.push(Promise.resolve(tell("unpacked")));
+  }
+  return await Promise.all(statuses);
+}
+
+/** Puts a snapshot that was there into the lease: until the image names it nothing else may keep it. */
+async function keep(
+  { leases, lease }: ContainerdNamespace,
+  {
+    snapshotter,
+    chainId,
+    signal,
+  }: WaitOptions & { readonly snapshotter: string; readonly chainId: Digest | undefined },
+): Promise<void> {
+  if (lease === undefined || chainId === undefined) return;
+  const resource = { id: chainId, type: `snapshots/${snapshotter}` };
+  await leases.addResource(lease, { resource, signal });
+}
+
+interface Prepared {
+  readonly key: string;
+  readonly mounts: readonly Mount[];
+  readonly labels: Labels;
+}
+
+/** `undefined` when the snapshot is there now, without our help. */
+async function prepare(
+  snapshots: SnapshotsClient,
+  {
+    chainId,
+    parent,
+    imageName,
+    manifest,
+    layers,
+    index,
+    signal,
+  }: Omit<PrepareLayersOptions, "layers"> & {
+    readonly chainId: Digest;
+    readonly parent: Digest | undefined;
+    readonly layers: readonly [Descriptor, ...Descriptor[]];
+  },
+): Promise<Prepared | undefined> {
+  const labels = layerLabels({ chainId, imageName, manifest, layers, index });
+  const key = `extract-${uniquePart()} ${chainId}`;
+  try {
+    const options = { labels, signal, ...(parent === undefined ? {} : { parent }) };
+    return { key, labels, mounts: await snapshots.prepare(key, options) };
+  } catch (error) {
+    if (isKind(error, "already-exists")) return undefined;
+    // Whether it came to be is not known: nobody else will take it away.
+    if (signal?.aborted === true) await forget(snapshots, key);
+    throw error;
+  }
+}
+
+async function statusOf(
+  snapshots: SnapshotsClient,
+  chainId: Digest,
+  { signal }: WaitOptions,
+): Promise<LayerStatus> {
+  const info = await snapshots.stat(chainId, { signal });
+  if (info === undefined) {
+    throw new SociError(
+      "unavailable",
+      `Cannot use snapshotter "${snapshots.snapshotter}": it says that snapshot ${chainId} exists, and then that it does not`,
+    );
+  }
+  return info.labels[REMOTE_SNAPSHOT_LABEL] === undefined ? "prepared" : "lazy";
+}
+
+async function unpack(
+  snapshots: SnapshotsClient,
+  {
+    key,
+    mounts,
+    layer: { descriptor, diffId, chainId, labels },
+    space,
+    downloads,
+    signal,
+  }: Prepared &
+    Pick<PrepareLayersOptions, "space" | "downloads" | "signal"> & {
+      readonly layer: {
+        readonly descriptor: Descriptor;
+        readonly diffId: Digest;
+        readonly chainId: Digest;
+        readonly labels: Labels;
+      };
+    },
+): Promise<void> {
+  try {
+    await downloads.get(descriptor, { signal });
+    const { mediaType, digest, size } = descriptor;
+    const diff = { mediaType, digest, size, annotations: {} };
+    const applied = await space.diff.apply(diff, { mounts, signal });
+    if (applied.digest !== diffId) {
+      throw new SociError(
+        "data-loss",
+        `Cannot unpack layer ${digest}: uncompressed it is ${applied.digest}, want ${diffId} as the image's config says`,
+      );
+    }
+    await snapshots.commit(key, { name: chainId, labels, signal });
+  } catch (error) {
+    await forget(snapshots, key);
+    // Somebody else was faster: the snapshot is the same.
+    if (!isKind(error, "already-exists")) throw error;
+  }
+  const label = uncompressedLabels(diffId);
+  await space.content.setLabels(descriptor.digest, { labels: label, signal });
+}
+
+/** Takes away what was not committed. A failure is nobody's: the lease ends with the pull, and with it the snapshot. */
+async function forget(snapshots: SnapshotsClient, key: string): Promise<void> {
+  await snapshots.remove(key, { signal: AbortSignal.timeout(CLEANUP_MS) }).catch(() => undefined);
+}
+
+/** No two pulls have the same. */
+function uniquePart(): string {
+  return `${process.hrtime.bigint() % 1_000_000_000n}-${randomBytes(4).toString("base64url")}`;
+}
