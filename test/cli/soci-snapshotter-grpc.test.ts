@@ -23,12 +23,13 @@ async function run(
 ): Promise<Served> {
   const io = new FakeIo(ioOptions);
   let options: ServeFunctionOptions | undefined;
+  const work: ServeFunction = serve ?? (async () => undefined);
   const code = await runSnapshotterGrpc(argv, {
     io,
     services: {},
     serve: async (given) => {
       options = given;
-      if (serve !== undefined) await serve(given);
+      await work(given);
     },
   });
   return { code, stdout: io.stdoutText, stderr: io.stderrText, options };
