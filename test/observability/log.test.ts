@@ -88,7 +88,9 @@ describe("jsonSink()", () => {
       "password, passwd, api_key, AWS_ACCESS_KEY, aws secret key",
       "AKIAABCDEFGHIJKLMNOP -----BEGIN RSA PRIVATE KEY-----",
     ];
-    for (const answer of answers) log.warn("refused", { error: new Error(answer) });
+    for (const answer of answers) {
+      log.warn("refused", { error: new Error(answer), reason: answer, detail: answer });
+    }
     expect(lines.length).toBe(answers.length);
     expect(secretLines(lines)).toEqual([]);
   });
