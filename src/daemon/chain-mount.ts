@@ -4,7 +4,7 @@ import { Semaphore } from "../async/semaphore.ts";
 import { systemFailure } from "../cache/system-failure.ts";
 import { SociError } from "../errors.ts";
 import type { FuseNegotiated } from "../fuse/init.ts";
-import { notifyInvalEntry, notifyInvalInode } from "../fuse/replies.ts";
+import { notifyInvalInode } from "../fuse/replies.ts";
 import type { IdMappings } from "../lazyfs/id-map.ts";
 import type { MountFeatures } from "../lazyfs/lazy-file-system.ts";
 import { ROOT_ID } from "../lazyfs/node-id.ts";
@@ -235,14 +235,13 @@ export class ChainMount implements AsyncDisposable {
     this.#mtimeMs = Math.max(Date.now(), this.#mtimeMs + 1);
     try {
       await this.#server.remove({ names: [treeKey], tables, mtimeMs: this.#mtimeMs });
+      await this.#server.forget(ROOT_ID, treeKey);
     } catch (error) {
       // Where nobody serves any more nobody reads either.
       if (error instanceof SociError && error.kind === "failed-precondition") return;
       throw error;
     }
-    const { fd } = this.#connection;
-    notifyInvalEntry(fd, ROOT_ID, Buffer.from(treeKey));
-    notifyInvalInode(fd, ROOT_ID);
+    notifyInvalInode(this.#connection.fd, ROOT_ID);
   }
 
   #check(treeKey: string): void {

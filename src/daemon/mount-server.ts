@@ -94,6 +94,11 @@ export class MountServer implements AsyncDisposable {
     }
   }
 
+  /** Has the kernel forget a name that remove() has taken away. @throws failed-precondition when the mount has ended */
+  async forget(parent: number, name: string): Promise<void> {
+    await this.#workers.forget(parent, name);
+  }
+
   /** Unmounts; one that is in use is detached, and whoever uses it gets errors. */
   async unmount(): Promise<void> {
     if (!this.#isUnmounted) await this.#connection.unmount();

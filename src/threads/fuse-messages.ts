@@ -78,7 +78,16 @@ export interface FuseWorkerRemove {
   readonly mtimeMs: number;
 }
 
-export type FuseWorkerChange = FuseWorkerAdd | FuseWorkerRemove;
+/** Has the kernel forget a name, which takes as long as there are nodes below it that it knows. */
+export interface FuseWorkerForget {
+  readonly kind: "forget";
+  readonly change: number;
+  /** Node of the directory. */
+  readonly parent: number;
+  readonly name: string;
+}
+
+export type FuseWorkerChange = FuseWorkerAdd | FuseWorkerRemove | FuseWorkerForget;
 
 /** A thread that serves a mount hears of nothing while it waits for the kernel: write its eventfd behind a message. */
 export type FuseWorkerRequest = FuseWorkerStart | FuseWorkerChange | { readonly kind: "stop" };

@@ -1,6 +1,7 @@
 import { SociError } from "../errors.ts";
 import type { FuseNegotiated } from "../fuse/init.ts";
 import type { Logger } from "../observability/log.ts";
+import { notifyInvalEntry } from "../fuse/replies.ts";
 import { errnoName } from "../sys/errno.ts";
 import { sysClose, sysEventfd, sysWrite } from "../sys/libc.ts";
 import type { IdMappings } from "../lazyfs/id-map.ts";
@@ -131,6 +132,17 @@ export class FuseWorkers implements AsyncDisposable {
     await this.#change((change) => ({ kind: "remove", change, names, tables, mtimeMs }));
   }
 
+  /**
+   * Has the kernel forget a name that remove() has taken away, and all that it knows below it. Whoever
+   * looks at the directory meanwhile is answered. @throws failed-precondition when the mount has ended
+   */
+  async forget(parent: number, name: string): Promise<void> {
+    // The kernel waits for whoever has the directory locked, who waits for a thread that serves.
+    const free = this.#threads.slice(1, 2);
+    if (free.length === 0) notifyInvalEntry(this.#options.fd, parent, Buffer.from(name));
+    await this.#change((change) => ({ kind: "forget", change, parent, name }), free);
+  }
+
   /** Ends the threads, each behind what it is answering. Twice is fine. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isClosed) return;
@@ -176,9 +188,12 @@ export class FuseWorkers implements AsyncDisposable {
     sysWrite(wakeFd, ONE);
   }
 
-  async #change(request: (change: number) => FuseWorkerChange): Promise<void> {
+  async #change(
+    request: (change: number) => FuseWorkerChange,
+    threads: readonly Thread[] = this.#threads,
+  ): Promise<void> {
     const change = this.#changes++;
-    const answers = this.#threads.map((thread) => {
+    const answers = threads.map((thread) => {
       const answer = Promise.withResolvers<void>();
       if (this.#isEnded || this.#isClosed) {
         answer.reject(ended());

@@ -1,5 +1,6 @@
 import { DAMAGED } from "../cache/layer-reader.ts";
 import { FuseChannel } from "../fuse/fuse-channel.ts";
+import { notifyInvalEntry } from "../fuse/replies.ts";
 import { LazyFileSystem } from "../lazyfs/lazy-file-system.ts";
 import { createLogger } from "../observability/log.ts";
 import { RepeatGate } from "../observability/repeat-gate.ts";
@@ -19,14 +20,19 @@ declare const self: {
 
 interface Serving {
   readonly channel: FuseChannel;
+  readonly fd: number;
   readonly fileSystem: LazyFileSystem;
   /** Messages sent to this thread. */
   readonly sent: Int32Array;
 }
 
+const REMOVED_TO_COLLECT = 64;
+
 let serving: Serving | undefined;
 let handled = 0;
 let isScheduled = false;
+/** Tables, since garbage was collected. */
+let removed = 0;
 const tables = new ThreadTables();
 
 const gate = new RepeatGate();
@@ -67,7 +73,7 @@ function open(start: FuseWorkerStart): Serving {
     isCalled: () => Atomics.load(sent, 0) !== handled,
     log,
   });
-  return { channel, fileSystem, sent };
+  return { channel, fd, fileSystem, sent };
 }
 
 function schedule(): void {
@@ -93,10 +99,17 @@ function serve(): void {
   }
 }
 
-function change(request: FuseWorkerChange, { fileSystem }: Serving): void {
+function change(request: FuseWorkerChange, { fileSystem, fd }: Serving): void {
+  if (request.kind === "forget") {
+    notifyInvalEntry(fd, request.parent, Buffer.from(request.name));
+    return;
+  }
   if (request.kind === "remove") {
     fileSystem.remove(request, request.mtimeMs);
     tables.close(request.tables);
+    removed += request.tables.length;
+    if (removed < REMOVED_TO_COLLECT) return;
+    removed = 0;
     // What was mapped goes when nobody refers to it; nothing else here makes garbage for a long time.
     Bun.gc(false);
     return;
