@@ -1,4 +1,7 @@
-import { ContainerdClient, DEFAULT_CONTAINERD_ADDRESS } from "../../containerd/containerd-client.ts";
+import {
+  ContainerdClient,
+  DEFAULT_CONTAINERD_ADDRESS,
+} from "../../containerd/containerd-client.ts";
 import { type PulledImage, pullImage } from "../../containerd/pull-image.ts";
 import type { LayerStatus, PulledLayer } from "../../containerd/pulled-layer.ts";
 import { parseDigest } from "../../oci/digest.ts";
@@ -48,7 +51,8 @@ export const pullCommand = defineCommand({
       type: "string",
       short: "n",
       valueName: "NAME",
-      description: "Namespace of containerd to pull into. Default: $CONTAINERD_NAMESPACE, else default",
+      description:
+        "Namespace of containerd to pull into. Default: $CONTAINERD_NAMESPACE, else default",
     },
     snapshotter: {
       type: "string",
