@@ -3,10 +3,11 @@ import { dirname, resolve } from "node:path";
 import type { WaitOptions } from "../async/wait-options.ts";
 import { SociError } from "../errors.ts";
 import { paddingOf } from "../tar/tar-block.ts";
-import { archiveHeader } from "./archive-header.ts";
+import { archiveHeader, type ArchiveMember } from "./archive-header.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { type Digest, hexOf } from "./digest.ts";
 import { DurableFile } from "./durable-file.ts";
+import { fileChunks } from "./file-chunks.ts";
 import type { ImageDestination } from "./image-destination.ts";
 import { OCI_LAYOUT_FILE } from "./layout-files.ts";
 import { REF_NAME } from "./layout-index.ts";
@@ -40,6 +41,7 @@ const END_OF_ARCHIVE = new Uint8Array(1024);
  */
 export class ArchiveDestination implements ImageDestination {
   readonly name: string;
+  readonly isSourcePlace = false;
   readonly stage: LayoutWriter | undefined;
   readonly #file: string;
   readonly #tag: string | undefined;
@@ -75,42 +77,50 @@ export class ArchiveDestination implements ImageDestination {
     return destination;
   }
 
-  async hasBlob({ digest }: Descriptor): Promise<boolean> {
+  async takesOver({ digest }: Descriptor): Promise<boolean> {
     return this.#members.has(digest);
   }
 
-  async putBlob(blob: Descriptor, open: BlobOpener): Promise<void> {
-    if (!this.#members.has(blob.digest)) this.#members.set(blob.digest, { blob, open });
+  async putBlob(blob: Descriptor, open: BlobOpener, { signal }: WaitOptions = {}): Promise<void> {
+    if (this.#members.has(blob.digest)) return;
+    const { stage } = this;
+    if (stage !== undefined) {
+      const { mediaType, digest, size } = blob;
+      await stage.putBlob({ mediaType, digest, size }, open(), { signal });
+    }
+    const reopen = stage === undefined ? open : () => fileChunks(stage.blobPath(blob.digest));
+    this.#members.set(blob.digest, { blob, open: reopen });
   }
 
-  holdsManifest(): boolean {
-    return false;
-  }
-
-  async putManifest(descriptor: Descriptor, bytes: Uint8Array): Promise<void> {
-    await this.putBlob(descriptor, () => [bytes]);
+  async putManifest(
+    descriptor: Descriptor,
+    bytes: Uint8Array,
+    options: WaitOptions = {},
+  ): Promise<void> {
+    await this.putBlob(descriptor, () => [bytes], options);
   }
 
   async finish(root: Descriptor, bytes: Uint8Array, { signal }: WaitOptions = {}): Promise<void> {
     await this.putManifest(root, bytes);
     await using file = await DurableFile.create({ ingest: this.#temporary.directory });
-    const write = async (name: string, content: BlobOpener, size: number): Promise<void> => {
-      await file.write(archiveHeader({ name, size }));
+    const write = async (member: ArchiveMember, content: BlobOpener): Promise<void> => {
+      await file.write(archiveHeader(member));
       for await (const chunk of content()) {
         signal?.throwIfAborted();
         await file.write(chunk);
       }
-      await file.write(END_OF_ARCHIVE.subarray(0, paddingOf(size)));
+      await file.write(END_OF_ARCHIVE.subarray(0, paddingOf(member.size)));
     };
-    await write("blobs/", () => [], 0);
-    await write("blobs/sha256/", () => [], 0);
+    await write({ name: "blobs/", size: 0 }, () => []);
+    await write({ name: "blobs/sha256/", size: 0 }, () => []);
     for (const { blob, open } of [...this.#members.values()].toSorted(byDigest)) {
       const content = () => verifyStream(open(), blob, `blob ${blob.digest}`);
-      await write(`blobs/sha256/${hexOf(blob.digest)}`, content, blob.size);
+      await write({ name: `blobs/sha256/${hexOf(blob.digest)}`, size: blob.size }, content);
     }
     const index = this.#index(root);
-    await write("index.json", () => [index], index.length);
-    await write("oci-layout", () => [OCI_LAYOUT_FILE], OCI_LAYOUT_FILE.length);
+    await write({ name: "index.json", size: index.length, mode: 0o644 }, () => [index]);
+    const layout = OCI_LAYOUT_FILE;
+    await write({ name: "oci-layout", size: layout.length }, () => [layout]);
     await file.write(END_OF_ARCHIVE);
     signal?.throwIfAborted();
     await file.commit(this.#file);

@@ -5,16 +5,18 @@ export interface ArchiveMember {
   readonly name: string;
   /** Bytes that follow; a directory has none. */
   readonly size: number;
+  /** Permission bits; for all to read, by default. */
+  readonly mode?: number;
 }
 
 const MAX_OCTAL_SIZE = 0o77777777777;
 const ASCII = new TextEncoder();
 
 /**
- * The header of a member of an archive that we write: root's, from 1970, for all to read. The same as
+ * The header of a member of an archive that we write: root's, from 1970. The same as
  * Go's archive/tar writes, up to 8 GiB; above, the size is in base 256, as GNU tar has it.
  */
-export function archiveHeader({ name, size }: ArchiveMember): Uint8Array {
+export function archiveHeader({ name, size, mode }: ArchiveMember): Uint8Array {
   const isDirectory = name.endsWith("/");
   const block = new Uint8Array(BLOCK_BYTES);
   const text = (field: { readonly start: number }, value: string) => {
@@ -27,7 +29,7 @@ export function archiveHeader({ name, size }: ArchiveMember): Uint8Array {
     throw new RangeError(`Cannot write archive member "${name}": its name is too long`);
   }
   text(V7.name, name);
-  octal(V7.mode, isDirectory ? 0o755 : 0o444);
+  octal(V7.mode, mode ?? (isDirectory ? 0o755 : 0o444));
   octal(V7.uid, 0);
   octal(V7.gid, 0);
   if (size <= MAX_OCTAL_SIZE) octal(V7.size, size);

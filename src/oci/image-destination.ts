@@ -18,14 +18,14 @@ export interface ImageDestination extends AsyncDisposable {
    */
   readonly stage: LayoutWriter | undefined;
 
-  /** Whether the blob is there, or comes there without its bytes being sent. */
-  hasBlob(blob: Descriptor, options?: WaitOptions): Promise<boolean>;
+  /** Whether a blob of the source image is there, or comes there now without its bytes being sent. */
+  takesOver(blob: Descriptor, options?: WaitOptions): Promise<boolean>;
 
   /** Puts a blob, verified: a no-op where it is there. `open` may be called more than once. */
   putBlob(blob: Descriptor, open: BlobOpener, options?: WaitOptions): Promise<void>;
 
-  /** Whether a manifest of the source needs not be put: it is in the same place. */
-  holdsManifest(descriptor: Descriptor): boolean;
+  /** Whether it is where the source image is, so that its manifests are there. */
+  readonly isSourcePlace: boolean;
 
   /** Puts a manifest or image index by its digest. */
   putManifest(descriptor: Descriptor, bytes: Uint8Array, options?: WaitOptions): Promise<void>;

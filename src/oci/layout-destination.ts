@@ -12,30 +12,34 @@ export interface LayoutDestinationOptions {
   readonly directory: string;
   /** The image's name in the layout; without it, the image has none there. */
   readonly tag?: string | undefined;
+  /** Whether the image is to be the only entry of index.json. */
+  readonly isAlone?: boolean | undefined;
 }
 
 /** An entry of an OCI layout directory; other images in it stay. Blobs of a conversion that failed stay, too: the next one finds them. */
 export class LayoutDestination implements ImageDestination {
   readonly name: string;
+  readonly isSourcePlace = false;
   readonly stage: LayoutWriter;
   readonly #tag: string | undefined;
+  readonly #isAlone: boolean;
 
-  private constructor(name: string, stage: LayoutWriter, tag: string | undefined) {
+  private constructor(
+    { name, tag, isAlone = false }: LayoutDestinationOptions,
+    stage: LayoutWriter,
+  ) {
     this.name = name;
     this.stage = stage;
     this.#tag = tag;
+    this.#isAlone = isAlone;
   }
 
   /** @throws failed-precondition when the directory cannot be written, data-loss or unsupported when it holds something else */
-  static async open({
-    name,
-    directory,
-    tag,
-  }: LayoutDestinationOptions): Promise<LayoutDestination> {
-    return new LayoutDestination(name, await LayoutWriter.open(directory), tag);
+  static async open(options: LayoutDestinationOptions): Promise<LayoutDestination> {
+    return new LayoutDestination(options, await LayoutWriter.open(options.directory));
   }
 
-  async hasBlob({ digest, size }: Descriptor): Promise<boolean> {
+  async takesOver({ digest, size }: Descriptor): Promise<boolean> {
     return (await this.stage.blobSize(digest)) === size;
   }
 
@@ -44,12 +48,8 @@ export class LayoutDestination implements ImageDestination {
     open: BlobOpener,
     { signal }: WaitOptions = {},
   ): Promise<void> {
-    if (await this.hasBlob({ mediaType, digest, size })) return;
+    if (await this.takesOver({ mediaType, digest, size })) return;
     await this.stage.putBlob({ mediaType, digest, size }, open(), { signal });
-  }
-
-  holdsManifest(): boolean {
-    return false;
   }
 
   async putManifest(
@@ -64,7 +64,10 @@ export class LayoutDestination implements ImageDestination {
     await this.putManifest(root, bytes, options);
     const { mediaType, digest, size } = root;
     const annotations = this.#tag === undefined ? {} : { annotations: { [REF_NAME]: this.#tag } };
-    await this.stage.addToIndex({ mediaType, digest, size, ...annotations }, options);
+    const entry = { mediaType, digest, size, ...annotations };
+    await (this.#isAlone
+      ? this.stage.setIndex(entry, options)
+      : this.stage.addToIndex(entry, options));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -45,6 +45,12 @@ export class LayoutSource implements ImageSource {
     return await this.#root;
   }
 
+  /** All that index.json lists. */
+  async entries({ signal }: WaitOptions = {}): Promise<readonly Descriptor[]> {
+    signal?.throwIfAborted();
+    return await this.#indexEntries();
+  }
+
   async manifest(name: ManifestName, { signal }: WaitOptions = {}): Promise<Uint8Array> {
     signal?.throwIfAborted();
     const bytes = await this.#readSmall(blobPath(name.digest), name.digest);

@@ -192,6 +192,13 @@ export class LayoutWriter implements AsyncDisposable {
     await this.#editIndex((bytes, path) => addToLayoutIndex(bytes, path, descriptor), options);
   }
 
+  /** Makes an entry the only one of index.json; blobs stay. */
+  async setIndex(descriptor: Descriptor, options: WaitOptions = {}): Promise<void> {
+    const edit = (_: Uint8Array, path: string) =>
+      addToLayoutIndex(EMPTY_LAYOUT_INDEX, path, descriptor);
+    await this.#editIndex(edit, options);
+  }
+
   /** Removes every entry of a digest from index.json; its blob stays. */
   async removeFromIndex(digest: Digest, options: WaitOptions = {}): Promise<void> {
     await this.#editIndex((bytes, path) => removeFromLayoutIndex(bytes, path, digest), options);

@@ -22,6 +22,7 @@ export interface RegistryDestinationOptions {
 export class RegistryDestination implements ImageDestination {
   readonly name: string;
   readonly stage = undefined;
+  readonly isSourcePlace: boolean;
   readonly #reference: Reference;
   readonly #client: RegistryDestinationOptions["client"];
   readonly #source: Reference | undefined;
@@ -39,10 +40,11 @@ export class RegistryDestination implements ImageDestination {
     this.#reference = reference;
     this.#client = client;
     this.#source = source?.registry === reference.registry ? source : undefined;
+    this.isSourcePlace = this.#source?.repository === reference.repository;
   }
 
-  async hasBlob(blob: Descriptor, { signal }: WaitOptions = {}): Promise<boolean> {
-    if (this.#isSameRepository) return true;
+  async takesOver(blob: Descriptor, { signal }: WaitOptions = {}): Promise<boolean> {
+    if (this.isSourcePlace) return true;
     if ((await this.#client.headBlob(blob.digest, { signal })) === blob.size) return true;
     const from = this.#source?.repository;
     if (from !== undefined && (await this.#client.mountBlob(blob, { from, signal }))) return true;
@@ -53,10 +55,6 @@ export class RegistryDestination implements ImageDestination {
   async putBlob(blob: Descriptor, open: BlobOpener, { signal }: WaitOptions = {}): Promise<void> {
     const isAbsent = this.#absent.has(blob.digest);
     await this.#client.uploadBlob(blob, open, { isAbsent, signal });
-  }
-
-  holdsManifest(): boolean {
-    return this.#isSameRepository;
   }
 
   async putManifest(
@@ -82,8 +80,4 @@ export class RegistryDestination implements ImageDestination {
 
   /** A client holds nothing open. */
   async [Symbol.asyncDispose](): Promise<void> {}
-
-  get #isSameRepository(): boolean {
-    return this.#source?.repository === this.#reference.repository;
-  }
 }

@@ -19,11 +19,10 @@ export class TemporaryStage implements AsyncDisposable {
     this.directory = directory;
   }
 
-  /** Makes one in `parent`, and that when it is not there. @throws failed-precondition */
+  /** Makes one in `parent`, which must be there. @throws failed-precondition */
   static async make(parent: string): Promise<TemporaryStage> {
     const directory = join(parent, `${PREFIX}${await ownProcess()}.${randomUUID()}`);
     try {
-      await mkdir(parent, { recursive: true });
       await sweep(parent);
       await mkdir(directory, { mode: 0o700 });
     } catch (cause) {

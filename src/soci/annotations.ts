@@ -25,3 +25,6 @@ export const DISABLE_XATTRS_ANNOTATION = "com.amazon.soci.disable-xattrs";
 
 /** On an image manifest and its descriptor: the v2 SOCI index of it. */
 export const INDEX_DIGEST_ANNOTATION = "com.amazon.soci.index-digest";
+
+/** On a v2 SOCI index's descriptor in an image index: the image manifest it is of. */
+export const IMAGE_MANIFEST_ANNOTATION = "com.amazon.soci.image-manifest-digest";

@@ -13,6 +13,8 @@ export interface ArtifactSink {
   ): Promise<Pick<Descriptor, "digest" | "size"> | undefined>;
   /** The bytes of a zTOC that findZtoc() has found. @throws not-found, data-loss */
   readZtoc(digest: Digest): Promise<Uint8Array>;
+  /** The bytes of an artifact that is there, in order, not verified. */
+  openBlob(digest: Digest): AsyncIterable<Uint8Array>;
   /** Stores a zTOC whole or not at all. @throws data-loss when the bytes are not those expected */
   putZtoc(
     chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,

@@ -4,6 +4,7 @@ import { LayoutWriter } from "../oci/layout-writer.ts";
 import { PREFETCH_MEDIA_TYPE, ZTOC_MEDIA_TYPE } from "./annotations.ts";
 import type { ArtifactSink } from "./artifact-sink.ts";
 import type { PutIndexOptions, PutPrefetchOptions, PutZtocOptions } from "./local-store.ts";
+import { fileChunks } from "../oci/file-chunks.ts";
 import {
   encodeSociIndex,
   SOCI_CONFIG_BYTES,
@@ -20,6 +21,11 @@ export class LayoutSink implements ArtifactSink, AsyncDisposable {
     this.#layout = layout;
   }
 
+  /** Writes into a layout that is open; whoever opened it closes it. */
+  static over(layout: LayoutWriter): LayoutSink {
+    return new LayoutSink(layout);
+  }
+
   /** @throws failed-precondition when the directory cannot be written, data-loss or unsupported when it holds something else */
   static async open(directory: string): Promise<LayoutSink> {
     return new LayoutSink(await LayoutWriter.open(directory));
@@ -30,6 +36,10 @@ export class LayoutSink implements ArtifactSink, AsyncDisposable {
 
   async readZtoc(digest: Digest): Promise<Uint8Array> {
     return await this.#layout.readBlob(digest);
+  }
+
+  openBlob(digest: Digest): AsyncIterable<Uint8Array> {
+    return fileChunks(this.#layout.blobPath(digest));
   }
 
   async putZtoc(

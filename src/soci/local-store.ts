@@ -5,6 +5,7 @@ import type { WaitOptions } from "../async/wait-options.ts";
 import { SociError } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
+import { fileChunks } from "../oci/file-chunks.ts";
 import { isErrno } from "../oci/fs-errors.ts";
 import { LayoutWriter } from "../oci/layout-writer.ts";
 import { PREFETCH_MEDIA_TYPE, ZTOC_MEDIA_TYPE } from "./annotations.ts";
@@ -193,6 +194,11 @@ export class LocalStore implements AsyncDisposable {
   /** The bytes of a zTOC, their digest verified. @throws not-found, data-loss */
   readZtoc(digest: Digest): Promise<Uint8Array> {
     return this.content.readBlob(digest, { maxBytes: MAX_ZTOC_BYTES });
+  }
+
+  /** The bytes of an artifact that is here, in order, not verified. */
+  openBlob(digest: Digest): AsyncIterable<Uint8Array> {
+    return fileChunks(this.content.blobPath(digest));
   }
 
   /** A zTOC that was built of this layer with this span size and is here. */

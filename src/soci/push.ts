@@ -1,9 +1,9 @@
-import { createReadStream } from "node:fs";
 import { mapConcurrent } from "../async/map-concurrent.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
 import { SociError } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
+import { fileChunks } from "../oci/file-chunks.ts";
 import { OCI_INDEX } from "../oci/media-types.ts";
 import type { RegistryClient } from "../oci/registry.ts";
 import type { ReferrersTagUpdate } from "../oci/update-referrers-tag.ts";
@@ -69,7 +69,7 @@ export async function pushSociIndex(digest: Digest, options: PushOptions): Promi
     blobs,
     async (blob, inner) => {
       await checkBlob(store, blob);
-      const open = () => readFileChunks(store.content.blobPath(blob.digest));
+      const open = () => fileChunks(store.content.blobPath(blob.digest));
       const isNew = await client.uploadBlob(blob, open, { signal: inner });
       onEvent?.({ descriptor: blob, outcome: isNew ? "pushed" : "skipped" });
     },
@@ -93,11 +93,6 @@ export async function pushSociIndex(digest: Digest, options: PushOptions): Promi
         );
   onEvent?.({ descriptor, outcome: "pushed" });
   return { index: descriptor, referrersTag };
-}
-
-// Opened with the first chunk asked for, closed with the last or when the upload gives up.
-async function* readFileChunks(path: string): AsyncIterable<Uint8Array> {
-  yield* createReadStream(path, { highWaterMark: 256 * 1024 });
 }
 
 async function checkBlob(store: PushStore, blob: Descriptor): Promise<void> {

@@ -4,17 +4,18 @@ import { selectImages } from "../../oci/select-images.ts";
 import { formatPlatform } from "../../oci/platform.ts";
 import type { ArtifactSink } from "../../soci/artifact-sink.ts";
 import { createIndex } from "../../soci/create-index.ts";
-import type { LayerOutcome } from "../../soci/index-layers.ts";
-import { DEFAULT_MIN_LAYER_SIZE, parseOptimization } from "../../soci/layer-plan.ts";
 import { LayoutSink } from "../../soci/layout-sink.ts";
 import { openLocalStore } from "../../soci/local-store.ts";
-import { DEFAULT_SPAN_SIZE } from "../../ztoc/ztoc.ts";
 import { defineCommand } from "../command.ts";
 import { IMAGE_ARG, openSource, PLATFORMS_FLAGS, platformsOf } from "../image-flags.ts";
 import { openZtocFactory } from "../open-ztoc-factory.ts";
 import { writeJson } from "../output.ts";
 import { REGISTRY_FLAGS } from "../registry-options.ts";
 import { safeText } from "../safe-text.ts";
+import { INDEX_FLAGS, optimizationsOf } from "./index-flags.ts";
+import { layerJson, layerLine } from "./layer-report.ts";
+import { prefetchFilesOf } from "./prefetch-files.ts";
+import { prefetchJson, reportPrefetch } from "./prefetch-report.ts";
 
 export const createCommand = defineCommand({
   name: "create",
@@ -38,31 +39,7 @@ export const createCommand = defineCommand({
   args: [IMAGE_ARG],
   flags: {
     ...PLATFORMS_FLAGS,
-    "span-size": {
-      type: "bytes",
-      default: DEFAULT_SPAN_SIZE,
-      valueName: "SIZE",
-      description:
-        "Uncompressed bytes after which a new span starts at the next deflate block: what one read fetches at least",
-    },
-    "min-layer-size": {
-      type: "bytes",
-      default: DEFAULT_MIN_LAYER_SIZE,
-      valueName: "SIZE",
-      description: "Layers with fewer compressed bytes get no zTOC: they are fetched whole",
-    },
-    optimizations: {
-      type: "string",
-      multiple: true,
-      valueName: "NAME",
-      description:
-        "xattr: mark layers without extended attributes, so that mounts need not ask; repeatable",
-    },
-    force: {
-      type: "boolean",
-      short: "f",
-      description: "Build zTOCs anew that are in the local store already",
-    },
+    ...INDEX_FLAGS,
     output: {
       type: "string",
       short: "o",
@@ -76,17 +53,16 @@ export const createCommand = defineCommand({
     },
   },
   async run({ args, flags, io, log, root, signal, progress, services }) {
-    const optimizations = flags.optimizations
-      .flatMap((text) => text.split(","))
-      .map((text) => parseOptimization(text));
+    const optimizations = optimizationsOf(flags);
     const platforms = platformsOf(flags);
+    const prefetchFiles = await prefetchFilesOf(flags, io.cwd);
     await using source = await openSource(args.image, { flags, io, log, signal });
     await using sink = await openSink(flags.output, { root, cwd: io.cwd, signal });
     using factory = openZtocFactory(services, sink.directory);
     const results: unknown[] = [];
     for (const image of await selectImages(source, platforms, { signal })) {
       const lines: Promise<void>[] = [];
-      const { descriptor, layers } = await createIndex(image, {
+      const created = await createIndex(image, {
         source,
         sink: sink.sink,
         buildZtoc: factory.build,
@@ -95,21 +71,25 @@ export const createCommand = defineCommand({
         minLayerSize: flags["min-layer-size"],
         optimizations,
         force: flags.force,
+        prefetchFiles,
         signal,
         onLayer: (outcome) => {
-          const line = lineOf(outcome);
+          const line = layerLine(outcome);
           if (!flags.json && line !== "") lines.push(io.stdout.write(`${line}\n`));
         },
         onRead: ({ digest, size }) => progress.item(digest, { totalBytes: size }),
       });
       await Promise.all(lines);
+      await reportPrefetch(created, { stdout: flags.json ? undefined : io.stdout, log });
+      const { descriptor, layers } = created;
       const platform = formatPlatform(image.platform);
       results.push({
         digest: descriptor.digest,
         size: descriptor.size,
         manifest: image.descriptor.digest,
         platform,
-        layers: layers.map(jsonOf),
+        layers: layers.map(layerJson),
+        ...prefetchJson(created),
       });
       if (!flags.json) {
         await io.stdout.write(`index ${descriptor.digest} for ${safeText(platform)}\n`);
@@ -150,19 +130,4 @@ async function openSink(
   const directory = resolve(cwd, output.slice("oci:".length));
   const sink = await LayoutSink.open(directory);
   return { sink, directory, [Symbol.asyncDispose]: () => sink[Symbol.asyncDispose]() };
-}
-
-/** As the Go tool prints it. */
-function lineOf(outcome: LayerOutcome): string {
-  if (outcome.status === "skipped") return safeText(outcome.message);
-  const suffix = outcome.status === "reused" ? " (already exists)" : "";
-  return `layer ${outcome.layer.digest} -> ztoc ${outcome.ztoc.digest}${suffix}`;
-}
-
-function jsonOf(outcome: LayerOutcome): unknown {
-  const { layer, status } = outcome;
-  const common = { layer: layer.digest, mediaType: layer.mediaType, size: layer.size, status };
-  return outcome.status === "skipped"
-    ? { ...common, reason: outcome.reason, message: outcome.message }
-    : { ...common, ztoc: outcome.ztoc.digest, ztocSize: outcome.ztoc.size };
 }

@@ -3,6 +3,7 @@ import { addImage } from "../../support/image-builder.ts";
 import { TestRegistry } from "../../support/registry.ts";
 import { type TempDir, tempDir } from "../../support/temp-dir.ts";
 import { FakeIo, type FakeIoOptions } from "../fake-io.ts";
+import type { CommandGroup } from "../../../src/cli/registry-entry.ts";
 import { runCli } from "../../../src/cli/run-cli.ts";
 
 type Manners = Parameters<typeof TestRegistry.start>[0];
@@ -22,7 +23,7 @@ export interface CliImage extends AsyncDisposable {
   /** Runs a command with the state in `root` of the temp dir; another root is another machine. */
   run(
     argv: readonly string[],
-    options?: FakeIoOptions & { readonly root?: string },
+    options?: FakeIoOptions & { readonly root?: string; readonly registry?: CommandGroup },
   ): Promise<RunResult>;
 }
 
@@ -39,10 +40,17 @@ export async function cliImage(
     registry,
     temp,
     name: `${registry.host}/app:v1`,
-    run: async ([command = "", ...rest], { root = "root", ...options } = {}) => {
+    run: async (
+      [command = "", ...rest],
+      { root = "root", registry: commands, ...options } = {},
+    ) => {
       const io = new FakeIo({ cwd: temp.path, ...options });
       const argv = [command, "--root", temp.join(root), ...rest];
-      const code = await runCli(argv, { io, services: {} });
+      const code = await runCli(argv, {
+        io,
+        services: {},
+        ...(commands === undefined ? {} : { registry: commands }),
+      });
       return { code, stdout: io.stdoutText, bytes: io.stdoutBytes, stderr: io.stderrText };
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
