@@ -14,7 +14,17 @@ import {
 } from "./workers.ts";
 
 /** What the process is, by the name it was started under (a symbolic link's, too). */
-const PERSONALITIES = new Map([["sociable", runCli]]);
+const PERSONALITIES: ReadonlyMap<string, typeof runCli> = new Map<string, typeof runCli>([
+  ["sociable", runCli],
+  [
+    "soci-snapshotter-grpc",
+    async (argv, options) => {
+      const { runSnapshotterGrpc } = await import("./cli/soci-snapshotter-grpc.ts");
+      const { runServe } = await import("./cli/run-serve.ts");
+      return await runSnapshotterGrpc(argv, { ...options, serve: runServe });
+    },
+  ],
+]);
 
 const services: CliServices = {
   spawnZtocWorker,

@@ -31,7 +31,7 @@ import type { SpaceReservation } from "./space-reservation.ts";
 import { sweepIngest } from "./sweep-ingest.ts";
 import { systemFailure } from "./system-failure.ts";
 import { syncLayer } from "./unsynced-mark.ts";
-import { UsageAccount } from "./usage-account.ts";
+import { PAGE_BYTES, UsageAccount } from "./usage-account.ts";
 
 export interface LayerCacheOptions {
   /** The state root; the cache is the directory "cache" in it. */
@@ -195,6 +195,11 @@ export class LayerCache implements AsyncDisposable {
     options: WaitOptions = {},
   ): Promise<SpaceReservation | undefined> {
     return await this.#room.reserve(bytes, cause, options);
+  }
+
+  /** The same as far as it is known by now, without a look at the disk. */
+  get knownUsedBytes(): number {
+    return this.#account.usedPages * PAGE_BYTES;
   }
 
   /** Bytes on disk, with what is reserved, of all processes together. */

@@ -2,7 +2,7 @@ import type { CommandGroup } from "./registry-entry.ts";
 
 /** The one list of commands. A test holds each summary against the command's own. */
 export const commandRegistry: CommandGroup = {
-  summary: "Build, push, inspect and read SOCI indexes of container images",
+  summary: "Start, read and index container images without downloading them first",
   commands: {
     create: {
       summary: "Build the SOCI index of an image",
@@ -28,6 +28,31 @@ export const commandRegistry: CommandGroup = {
       summary: "Unmount images that `sociable mount` mounted",
       aliases: ["umount"],
       load: async () => (await import("./commands/unmount.ts")).unmountCommand,
+    },
+    pull: {
+      summary: "Pull an image into containerd, lazily",
+      load: async () => (await import("./commands/pull.ts")).pullCommand,
+    },
+    serve: {
+      summary: "Serve containerd: start containers before their image is here",
+      load: async () => (await import("./commands/serve.ts")).serveCommand,
+    },
+    config: {
+      summary: "Show and check the configuration of `sociable serve`",
+      commands: {
+        default: {
+          summary: "Print the daemon's default configuration",
+          load: async () => (await import("./commands/config-default.ts")).configDefaultCommand,
+        },
+        dump: {
+          summary: "Print the configuration that the daemon would use",
+          load: async () => (await import("./commands/config-dump.ts")).configDumpCommand,
+        },
+        check: {
+          summary: "Check a configuration file of the daemon",
+          load: async () => (await import("./commands/config-check.ts")).configCheckCommand,
+        },
+      },
     },
     ztoc: {
       summary: "Build and inspect zTOCs of single layers",

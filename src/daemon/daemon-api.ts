@@ -27,6 +27,8 @@ export interface LayerReport {
 
 /** An image that is about to be pulled. */
 export interface AnnouncedImage {
+  /** Of containerd. */
+  readonly namespace: string;
   readonly imageReference: string;
   readonly manifestDigest: Digest;
 }
@@ -69,6 +71,7 @@ export function daemonService(calls: DaemonCalls): GrpcService {
       }),
       announce: answering(async (request) => {
         calls.announce({
+          namespace: request.string("namespace"),
           imageReference: request.string("imageReference"),
           manifestDigest: parseDigest(request.string("manifestDigest")),
         });

@@ -73,8 +73,7 @@ export class GrpcListener implements AsyncDisposable {
       socket.on("error", (error) => log.debug("connection of a client broke", { error }));
       injector.injectConnection(socket);
     });
-    const fd =
-      address.kind === "activation" ? activationFd({ env, pid: process.pid }) : undefined;
+    const fd = address.kind === "activation" ? activationFd({ env, pid: process.pid }) : undefined;
     const path = address.kind === "path" ? address.path : fallbackPath;
     if (fd === undefined) await makeRoom(path);
     await new Promise<void>((resolve, reject) => {

@@ -26,6 +26,8 @@ interface Entry {
   readonly served: ServedLayer;
   readonly holders: Set<string>;
   opening: Promise<StockedLayer> | undefined;
+  /** When it is open. */
+  stocked: StockedLayer | undefined;
 }
 
 /**
@@ -47,6 +49,16 @@ export class LayerStock implements AsyncDisposable {
     return new Set(this.#entries.keys());
   }
 
+  /** The images that the layers came with. */
+  get manifests(): ReadonlySet<Digest> {
+    return new Set(Array.from(this.#entries.values(), ({ served }) => served.manifestDigest));
+  }
+
+  /** Layers that are open by now. */
+  *opened(): Generator<StockedLayer> {
+    for (const { stocked } of this.#entries.values()) if (stocked !== undefined) yield stocked;
+  }
+
   /** Who holds what, for whoever explains it. */
   holdersOf(digest: Digest): readonly string[] {
     return [...(this.#entries.get(digest)?.holders ?? [])];
@@ -60,14 +72,14 @@ export class LayerStock implements AsyncDisposable {
     const { digest } = served;
     let entry = this.#entries.get(digest);
     if (entry === undefined) {
-      entry = { served, holders: new Set(), opening: undefined };
+      entry = { served, holders: new Set(), opening: undefined, stocked: undefined };
       this.#entries.set(digest, entry);
     }
     entry.holders.add(holder);
     const held = this.#heldBy.get(holder);
     if (held === undefined) this.#heldBy.set(holder, new Set([digest]));
     else held.add(digest);
-    if (entry.opening === undefined) this.#open(entry, layer);
+    if (entry.opening === undefined) void this.#open(entry, layer);
     else if (layer !== undefined) this.#track(layer[Symbol.asyncDispose]());
   }
 
@@ -107,14 +119,17 @@ export class LayerStock implements AsyncDisposable {
   #open(entry: Entry, given?: CachedLayer): Promise<StockedLayer> {
     const opening = this.#stock(entry.served, given);
     entry.opening = opening;
-    opening.catch((error: unknown) => {
-      if (entry.opening === opening) entry.opening = undefined;
-      this.#options.log.warn("layer of a snapshot cannot be opened now", {
-        layer: entry.served.digest,
-        image: entry.served.imageReference,
-        error,
-      });
-    });
+    opening.then(
+      (stocked) => (entry.stocked = stocked),
+      (error: unknown) => {
+        if (entry.opening === opening) entry.opening = undefined;
+        this.#options.log.warn("layer of a snapshot cannot be opened now", {
+          layer: entry.served.digest,
+          image: entry.served.imageReference,
+          error,
+        });
+      },
+    );
     return opening;
   }
 

@@ -12,7 +12,10 @@ export type LayerRoute =
 export interface RouteOptions
   extends
     WaitOptions,
-    Pick<ImagePreparationOptions, "wholeOnly" | "onMissingIndex" | "outsideIndex"> {
+    Pick<
+      ImagePreparationOptions,
+      "wholeOnly" | "onMissingIndex" | "outsideIndex" | "minLayerSize"
+    > {
   readonly finder: ZtocFinder;
 }
 
@@ -24,15 +27,20 @@ export async function routesOf(
   layers: readonly Descriptor[],
   options: RouteOptions,
 ): Promise<(layer: Descriptor) => LayerRoute> {
-  const { finder, wholeOnly = false, onMissingIndex, outsideIndex, signal } = options;
+  const { finder, wholeOnly = false, minLayerSize = 0, signal } = options;
+  const { onMissingIndex, outsideIndex } = options;
   if (wholeOnly) return () => STREAM;
   try {
     const search = await finder.search(image);
     const refusal = refusalFor(search, onMissingIndex);
     if (refusal !== undefined) return () => refusal;
-    const ztocs = await finder.find(image, layers);
+    const ztocs = await finder.find(
+      image,
+      layers.filter(({ size }) => size >= minLayerSize),
+    );
     const mayStream = outsideIndex !== "refuse" || search.kind === "none";
-    return ({ digest }) => {
+    return ({ digest, size }) => {
+      if (size < minLayerSize) return STREAM;
       const ztoc = ztocs.get(digest);
       if (ztoc !== undefined) return { kind: "ztoc", ztoc };
       return mayStream ? STREAM : noZtoc(`Cannot serve layer ${digest}: no zTOC in the SOCI index`);

@@ -60,6 +60,8 @@ export interface ImagePreparationOptions extends PrepareImageOptions {
   readonly onMissingIndex?: "refuse" | "stream" | undefined;
   /** What becomes of layers that the index leaves out, or whose zTOC cannot be used. Default "stream". */
   readonly outsideIndex?: "refuse" | "stream" | undefined;
+  /** Layers with fewer compressed bytes are read whole, whether or not they have a zTOC. */
+  readonly minLayerSize?: number | undefined;
   /** No index is looked for: all layers are read whole. */
   readonly wholeOnly?: boolean | undefined;
   readonly limits?: DownloadLimits | undefined;

@@ -58,7 +58,7 @@ export function snapshotsService({
   return {
     prepare: unary("Prepare", async (request: PrepareRequest, context): Promise<MountsResponse> => {
       const { key, parent, labels } = request;
-      const { namespace } = context;
+      const namespace = context.namespace ?? namespaceOfKey(key);
       return {
         mounts: await snapshotter.prepare({ name: key, parent, labels, namespace }, context),
       };
@@ -159,6 +159,11 @@ function contextOf(
 function namespaceOf(metadata: Metadata): string | undefined {
   const [value] = metadata.get(NAMESPACE_HEADER);
   return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+/** As containerd makes names for its snapshotters: `<namespace>/<number>/<key>`. 1.6 sends no header. */
+function namespaceOfKey(key: string): string | undefined {
+  return /^([^/]+)\/\d+\//.exec(key)?.[1];
 }
 
 function report(call: string, error: unknown, log: Logger): void {

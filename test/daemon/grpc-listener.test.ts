@@ -44,7 +44,7 @@ test("listen() makes the directory, answers calls, and leaves no socket behind",
     using client = new DaemonClient(path);
     const [report] = await client.explain([DIGEST]);
     expect(report).toMatchObject({ digest: DIGEST, localBytes: 2, refusal: "no reason" });
-    await client.announce({ imageReference: "example.com/app:1", manifestDigest: DIGEST });
+    await client.announce({ namespace: "default", imageReference: "example.com/app:1", manifestDigest: DIGEST });
   }
   expect(announced).toEqual(["example.com/app:1"]);
   expect(existsSync(path)).toBe(false);

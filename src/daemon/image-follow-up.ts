@@ -1,0 +1,111 @@
+import type { SpanScheduler } from "../fetch/span-scheduler.ts";
+import type { Logger } from "../observability/log.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { ServedLayer } from "../snapshotter/layer-mounter.ts";
+import type { BackgroundFilling } from "./background-filling.ts";
+import type { ImageSession } from "./image-sessions.ts";
+import type { LayerStock } from "./layer-stock.ts";
+
+export interface ImageFollowUpOptions {
+  readonly stock: LayerStock;
+  readonly scheduler: SpanScheduler;
+  /** undefined: only what is read is fetched. */
+  readonly filling: BackgroundFilling | undefined;
+  readonly prefetches: boolean;
+  /** Shows a stack that a container is likely to ask for in a moment. */
+  readonly showAhead: (layers: readonly ServedLayer[]) => void;
+  readonly log: Logger;
+}
+
+interface Followed {
+  readonly session: ImageSession;
+  readonly chain: readonly Digest[];
+  readonly served: Map<Digest, ServedLayer>;
+  timer: NodeJS.Timeout | undefined;
+}
+
+/** An image of which containerd unpacks some layers is followed up when nothing more of it was asked for so long. */
+const QUIET_MS = 1000;
+
+/**
+ * What is done behind a pull: spans that the index names are fetched, then the rest of the image; and
+ * its stack is shown, so that its first container finds it there. Nothing of it keeps a pull waiting.
+ */
+export class ImageFollowUp implements Disposable {
+  readonly #options: ImageFollowUpOptions;
+  readonly #followed = new Map<Digest, Followed>();
+
+  constructor(options: ImageFollowUpOptions) {
+    this.#options = options;
+  }
+
+  /** A layer of an image can be served. `chain`: all of its layers, bottom first. */
+  answered(session: ImageSession, chain: readonly Digest[], layer: ServedLayer): void {
+    const { manifestDigest } = session.name;
+    let followed = this.#followed.get(manifestDigest);
+    if (followed === undefined) {
+      followed = { session, chain, served: new Map(), timer: undefined };
+      this.#followed.set(manifestDigest, followed);
+    }
+    followed.served.set(layer.digest, layer);
+    const isAll = new Set(chain).size === followed.served.size;
+    clearTimeout(followed.timer);
+    followed.timer = setTimeout(() => this.#follow(manifestDigest), isAll ? 0 : QUIET_MS);
+    followed.timer.unref();
+  }
+
+  [Symbol.dispose](): void {
+    for (const { timer } of this.#followed.values()) clearTimeout(timer);
+    this.#followed.clear();
+  }
+
+  #follow(manifestDigest: Digest): void {
+    const followed = this.#followed.get(manifestDigest);
+    this.#followed.delete(manifestDigest);
+    if (followed === undefined) return;
+    const { chain, served } = followed;
+    const stack: ServedLayer[] = [];
+    for (const digest of chain) {
+      const layer = served.get(digest);
+      // Above a layer that containerd unpacks there is none that we serve.
+      if (layer === undefined) break;
+      stack.push(layer);
+    }
+    if (stack.length === chain.length) this.#options.showAhead(stack);
+    this.#fetch(followed).catch((error: unknown) => {
+      this.#options.log.warn("rest of an image cannot be fetched ahead", {
+        image: followed.session.name.imageReference,
+        error,
+      });
+    });
+  }
+
+  async #fetch({ session, chain, served }: Followed): Promise<void> {
+    const { stock, filling, prefetches } = this.#options;
+    const held = new Set(chain.filter((digest) => served.has(digest) && stock.digests.has(digest)));
+    const numbers = new Map<Digest, number>();
+    for (const digest of held) numbers.set(digest, (await stock.get(digest)).lease.number);
+    if (prefetches) await this.#prefetch(session, numbers);
+    // Upper layers first: what an image is about lies in them.
+    for (const digest of [...held].reverse()) {
+      const number = numbers.get(digest);
+      if (number !== undefined && stock.digests.has(digest)) filling?.start(number);
+    }
+  }
+
+  async #prefetch(session: ImageSession, numbers: ReadonlyMap<Digest, number>): Promise<void> {
+    const { stock, scheduler, log } = this.#options;
+    for (const { layer, ranges } of await session.preparation.prefetch()) {
+      const number = numbers.get(layer);
+      if (number === undefined || !stock.digests.has(layer)) continue;
+      const { geometry } = (await stock.get(layer)).layer;
+      for (const { start, end } of ranges) {
+        const from = geometry.uncompressedStart(start);
+        const to = geometry.uncompressedEnd(end - 1);
+        scheduler.want(number, from, to, { priority: "prefetch" }).catch((error: unknown) => {
+          log.debug("span cannot be prefetched", { layer, error });
+        });
+      }
+    }
+  }
+}

@@ -1,0 +1,363 @@
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { Semaphore } from "../async/semaphore.ts";
+import type { CachedLayer } from "../cache/cached-layer.ts";
+import type { LayerCache } from "../cache/layer-cache.ts";
+import type { Config } from "../config/config.ts";
+import type { ContainerdClient } from "../containerd/containerd-client.ts";
+import { SociError } from "../errors.ts";
+import type { SpanScheduler } from "../fetch/span-scheduler.ts";
+import { ImagePreparation } from "../image/image-preparation.ts";
+import { failureOf } from "../image/layer-outcome.ts";
+import { ensureTree } from "../image/prepared-tree.ts";
+import type { PreparingStore } from "../image/preparation-options.ts";
+import { refetchWhole } from "../image/refetch-whole.ts";
+import type { Logger } from "../observability/log.ts";
+import type { DaemonState, LayerSize, Metrics } from "../observability/metrics.ts";
+import { RepeatGate } from "../observability/repeat-gate.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { ImageSource } from "../oci/image-source.ts";
+import type { LayerMounter, ServedLayer } from "../snapshotter/layer-mounter.ts";
+import { IngestWorkers } from "../threads/ingest-workers.ts";
+import { TablesWorker } from "../threads/tables-worker.ts";
+import { BackgroundFilling } from "./background-filling.ts";
+import { ChainMount } from "./chain-mount.ts";
+import { collectGarbage } from "./collect-garbage.ts";
+import type { AnnouncedImage, DaemonCalls, LayerReport } from "./daemon-api.ts";
+import { ImageFollowUp } from "./image-follow-up.ts";
+import { type ImageName, ImageSessions } from "./image-sessions.ts";
+import { LayerStock } from "./layer-stock.ts";
+import { localBytesOf } from "./local-bytes.ts";
+import { LazyLayers } from "./lazy-layers.ts";
+import { manifestsIn } from "./containerd-manifests.ts";
+import { MountRecords } from "./mount-records.ts";
+import type { MountThreads } from "./mount-threads.ts";
+import { RememberedRefusals } from "./remembered-refusals.ts";
+import type { RegistryAccess } from "./registry-access.ts";
+import { type ServedLayerLease, ServedLayers } from "./served-layers.ts";
+import { type StackKind, StackMounts } from "./stack-mounts.ts";
+import { TableNumbers } from "./table-numbers.ts";
+import type { MountType } from "./unmount-image.ts";
+
+export interface ImageServiceOptions {
+  readonly config: Config;
+  /** The state root. */
+  readonly root: string;
+  readonly threads: MountThreads;
+  /** As mounts are listed. */
+  readonly mountType: MountType;
+  readonly cache: LayerCache;
+  /** Ended by the service, before the layers that it fetches. */
+  readonly scheduler: SpanScheduler;
+  readonly registries: RegistryAccess;
+  /** Where manifests may be that a pull has just written. */
+  readonly containerd: ContainerdClient;
+  /** Indexes and zTOCs that were made on this host. */
+  readonly store: Omit<PreparingStore, "putZtoc">;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+const FUSE_THREADS = Math.max(2, Math.min(4, availableParallelism()));
+/** A stack that is shown ahead stays so long for the container that it was shown for. */
+const AHEAD_MS = 60_000;
+
+/** All that stands behind the snapshotter: images found, fetched, cached and shown. */
+export class ImageService implements DaemonCalls, AsyncDisposable {
+  readonly #options: ImageServiceOptions;
+  readonly #log: Logger;
+  readonly #sessions: ImageSessions;
+  readonly #stock: LayerStock;
+  readonly #mounts: StackMounts;
+  readonly #layers: LazyLayers;
+  readonly #filling: BackgroundFilling | undefined;
+  readonly #followUp: ImageFollowUp;
+  readonly #served: ServedLayers;
+  readonly #ingesters: IngestWorkers;
+  readonly #refusals = new RememberedRefusals();
+  readonly #refetches = new Set<Promise<void>>();
+  readonly #gate = new RepeatGate();
+  readonly #downloads: Semaphore | undefined;
+  readonly #aheads = new Map<string, NodeJS.Timeout>();
+  #lastAhead = 0;
+
+  constructor(options: ImageServiceOptions) {
+    const { config, root, threads, mountType, cache, scheduler, metrics, log } = options;
+    this.#options = options;
+    this.#log = log;
+    const { maxConcurrentDownloads } = config.pullModes.parallelPullUnpack;
+    this.#downloads =
+      maxConcurrentDownloads > 0 ? new Semaphore(maxConcurrentDownloads) : undefined;
+    this.#ingesters = new IngestWorkers({
+      spawn: threads.spawnIngest,
+      count: availableParallelism(),
+      cacheRoot: cache.root,
+    });
+    this.#sessions = new ImageSessions({
+      openSource: (name) => this.#openSource(name),
+      prepare: (name, source, onStreamed) => this.#prepare(name, source, onStreamed),
+      log,
+    });
+    // Nothing is mounted yet that would know numbers of before.
+    const records = new MountRecords(root);
+    const numbers = TableNumbers.open({ root, isFresh: true, log });
+    this.#served = new ServedLayers({ scheduler, numbers, cacheRoot: cache.root });
+    this.#stock = new LayerStock({
+      cache,
+      serve: (served, layer) => this.#serve(served, layer),
+      recover: (served) => this.#recover(served),
+      log,
+    });
+    this.#filling = config.backgroundFetch.disable
+      ? undefined
+      : new BackgroundFilling({ scheduler, log });
+    this.#mounts = new StackMounts({
+      directory: join(root, "mnt"),
+      open: (directory, { ids, ...kind }: StackKind) =>
+        ChainMount.open({
+          directory,
+          name: "soci",
+          type: mountType,
+          kind,
+          ids,
+          numbers,
+          records,
+          cacheRoot: cache.root,
+          ports: Array.from({ length: config.fuse.threads || FUSE_THREADS }, threads.spawnFuse),
+          log,
+        }),
+      log,
+    });
+    this.#followUp = new ImageFollowUp({
+      stock: this.#stock,
+      scheduler,
+      filling: this.#filling,
+      prefetches: config.prefetch.enable,
+      showAhead: (layers) => this.#showAhead(layers),
+      log,
+    });
+    this.#layers = new LazyLayers({
+      sessions: this.#sessions,
+      stock: this.#stock,
+      mounts: this.#mounts,
+      openTree: (layers) => ensureTree({ cache, layers, startTables: () => this.#startTables() }),
+      onServed: (session, chain, layer) => this.#followUp.answered(session, chain, layer),
+      collect: () => this.#collect(),
+      events: {
+        served: (layer, ms) => {
+          metrics.took("mount", ms, layer);
+          this.#refusals.forget(layer);
+        },
+        refused: (layer, reason, detail) => this.#refusals.add(layer, `${reason}: ${detail}`),
+        shown: (_layers, ms) => metrics.took("fuse_mount", ms),
+      },
+      timeoutMs: config.mountTimeoutSec * 1000,
+      log,
+    });
+  }
+
+  /** What the snapshotter talks to. */
+  get mounter(): LayerMounter {
+    return this.#layers;
+  }
+
+  /** For metrics. */
+  state(): DaemonState {
+    const { cache } = this.#options;
+    return {
+      layers: this.#layerSizes(),
+      cacheUsedBytes: cache.knownUsedBytes,
+      cacheCapBytes: cache.capBytes,
+      mountedImages: this.#mounts.count,
+    };
+  }
+
+  /** After a start: what was being filled goes on. */
+  resume(): void {
+    if (this.#filling === undefined) return;
+    for (const digest of this.#stock.digests) {
+      this.#stock.get(digest).then(
+        ({ lease, layer }) => {
+          if (!layer.isComplete) this.#filling?.start(lease.number);
+        },
+        // It has been said that it cannot be opened.
+        () => undefined,
+      );
+    }
+  }
+
+  async explain(layers: readonly Digest[]): Promise<readonly LayerReport[]> {
+    return await Promise.all(layers.map((digest) => this.#report(digest)));
+  }
+
+  announce({ namespace, imageReference, manifestDigest }: AnnouncedImage): void {
+    this.#sessions.announce({ namespace, imageReference, manifestDigest, indexDigest: undefined });
+  }
+
+  /** Takes everything away that is shown. The snapshotter must be closed before. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const timer of this.#aheads.values()) clearTimeout(timer);
+    await using ending = new AsyncDisposableStack();
+    ending.defer(async () => void (await Promise.allSettled(this.#refetches)));
+    ending.use(this.#ingesters);
+    ending.use(this.#options.scheduler);
+    ending.use(this.#stock);
+    ending.use(this.#mounts);
+    ending.use(this.#layers);
+    ending.use(this.#sessions);
+    this.#followUp[Symbol.dispose]();
+    this.#filling?.[Symbol.dispose]();
+  }
+
+  async #openSource({ imageReference, manifestDigest }: ImageName): Promise<ImageSource> {
+    return await this.#options.registries.openSource({ imageReference, manifestDigest });
+  }
+
+  #prepare(
+    { namespace, manifestDigest, indexDigest }: ImageName,
+    source: ImageSource,
+    onStreamed: (layer: Digest) => void,
+  ): ImagePreparation {
+    const { config, cache, store, log } = this.#options;
+    const { sociV1, sociV2, parallelPullUnpack: parallel } = config.pullModes;
+    const streams =
+      config.onMissingIndex === "stream" || parallel.experimentalParallelPullAsFallback;
+    return ImagePreparation.start({
+      source,
+      cache,
+      manifestDigest,
+      manifests: manifestsIn(this.#options.containerd.namespace(namespace), log),
+      store,
+      index: indexDigest === undefined ? undefined : { digest: indexDigest },
+      modes: { v1: sociV1.enable, v2: sociV2.enable, local: sociV1.enable || sociV2.enable },
+      onMissingIndex: streams ? "stream" : "refuse",
+      wholeOnly: parallel.enable,
+      minLayerSize: config.snapshotter.minLayerSize,
+      limits:
+        parallel.enable || parallel.experimentalParallelPullAsFallback
+          ? { downloads: this.#downloads, perImage: parallel.maxConcurrentDownloadsPerImage }
+          : undefined,
+      startTables: () => this.#startTables(),
+      ingest: this.#ingesters.ingest,
+      onStreamed: (layers) => {
+        for (const { digest } of layers) onStreamed(digest);
+      },
+      log,
+    });
+  }
+
+  #startTables(): TablesWorker {
+    const { threads, cache } = this.#options;
+    return new TablesWorker({ spawn: threads.spawnTables, cacheRoot: cache.root });
+  }
+
+  async #serve(served: ServedLayer, layer: CachedLayer): Promise<ServedLayerLease> {
+    const { imageReference, manifestDigest, digest, size, mediaType } = served;
+    const descriptor = { digest, size, mediaType };
+    await using opened = new AsyncDisposableStack();
+    const source = opened.use(
+      await this.#options.registries.openSource({ imageReference, manifestDigest }),
+    );
+    const lease = await this.#served.acquire({
+      descriptor,
+      layer,
+      source,
+      refetchWhole: (signal) => this.#refetch(served, layer, { source, signal }),
+    });
+    const held = opened.move();
+    return {
+      ...lease,
+      [Symbol.asyncDispose]: async () => {
+        this.#filling?.stop(lease.number);
+        await lease[Symbol.asyncDispose]();
+        await held.disposeAsync();
+        this.#options.metrics.forgetLayer(digest);
+      },
+    };
+  }
+
+  async #refetch(
+    { digest, size, mediaType }: ServedLayer,
+    layer: CachedLayer,
+    { source, signal }: { readonly source: ImageSource; readonly signal: AbortSignal },
+  ): Promise<void> {
+    const { cache, log } = this.#options;
+    const { ingest } = this.#ingesters;
+    const descriptor = { digest, size, mediaType };
+    const refetch = refetchWhole(layer, { descriptor, source, cache, ingest, log, signal });
+    this.#refetches.add(refetch);
+    try {
+      await refetch;
+    } catch (error) {
+      // A reader that tries again and again must not fill the disk.
+      if (!signal.aborted && this.#gate.lets(digest)) {
+        log.error("layer cannot be had", { layer: digest, source: source.name, error });
+      }
+      throw error;
+    } finally {
+      this.#refetches.delete(refetch);
+    }
+  }
+
+  async #recover({
+    digest,
+    namespace,
+    imageReference,
+    manifestDigest,
+  }: ServedLayer): Promise<CachedLayer> {
+    const name = { namespace, imageReference, manifestDigest, indexDigest: undefined };
+    return await this.#sessions.use(name, async ({ preparation }) => {
+      const outcome = await preparation.layer(digest);
+      if (outcome.kind === "refused") throw failureOf(outcome);
+      return outcome.layer;
+    });
+  }
+
+  #showAhead(layers: readonly ServedLayer[]): void {
+    const holder = `ahead-${++this.#lastAhead}`;
+    const timer = setTimeout(() => {
+      this.#aheads.delete(holder);
+      this.#layers.release(holder);
+    }, AHEAD_MS);
+    timer.unref();
+    this.#aheads.set(holder, timer);
+    this.#layers.mountStack(layers, { holder, top: holder }).catch((error: unknown) => {
+      this.#log.debug("stack is not shown ahead", { error });
+    });
+  }
+
+  async #collect(): Promise<void> {
+    const { cache } = this.#options;
+    const { digests, manifests } = this.#stock;
+    const count = await collectGarbage({ cache, layers: digests, manifests });
+    if (count > 0) this.#log.debug("trees that nothing holds are removed", { count });
+  }
+
+  async #report(digest: Digest): Promise<LayerReport> {
+    const snapshots = this.#stock.holdersOf(digest).filter((holder) => /^\d+$/.test(holder));
+    const refusal = this.#refusals.of(digest);
+    const nothing = { digest, snapshots: 0, localBytes: 0, totalBytes: 0, mounts: 0, refusal };
+    if (!this.#stock.digests.has(digest)) return nothing;
+    try {
+      const { layer } = await this.#stock.get(digest);
+      const { localBytes, totalBytes } = localBytesOf(layer);
+      const mounts = this.#layers.stacksWith(digest);
+      return { digest, snapshots: snapshots.length, localBytes, totalBytes, mounts, refusal };
+    } catch (error) {
+      if (!(error instanceof SociError)) throw error;
+      return { ...nothing, snapshots: snapshots.length, refusal: error.message };
+    }
+  }
+
+  *#layerSizes(): Generator<LayerSize> {
+    for (const { layer, served, lease } of this.#stock.opened()) {
+      const { localBytes, totalBytes } = localBytesOf(layer);
+      yield {
+        digest: served.digest,
+        mountpoint: `${join(this.#options.root, "mnt")}#${lease.number}`,
+        size: totalBytes,
+        fetchedSize: localBytes,
+      };
+    }
+  }
+}

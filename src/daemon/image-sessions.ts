@@ -1,0 +1,164 @@
+import type { ImagePreparation } from "../image/image-preparation.ts";
+import type { Logger } from "../observability/log.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { ImageSource } from "../oci/image-source.ts";
+
+/** An image as labels of a snapshot name it. */
+export interface ImageName {
+  /** Of containerd: there its manifest may be. */
+  readonly namespace: string;
+  readonly imageReference: string;
+  readonly manifestDigest: Digest;
+  /** The SOCI index to use, whatever else there is. */
+  readonly indexDigest: Digest | undefined;
+}
+
+/** An image that is being made ready, layer by layer. */
+export interface ImageSession {
+  readonly name: ImageName;
+  readonly source: ImageSource;
+  readonly preparation: ImagePreparation;
+  /** Layers that are being read whole: they take as long as that takes. */
+  readonly streamed: ReadonlySet<Digest>;
+  /** Performance clock. */
+  readonly startedAt: number;
+}
+
+export interface ImageSessionsOptions {
+  readonly openSource: (name: ImageName) => Promise<ImageSource>;
+  /** `onStreamed` is told of layers that are about to be read whole. */
+  readonly prepare: (
+    name: ImageName,
+    source: ImageSource,
+    onStreamed: (layer: Digest) => void,
+  ) => ImagePreparation;
+  readonly log: Logger;
+  /** How long an image that nobody asks about is kept. */
+  readonly idleMs?: number;
+}
+
+interface Running {
+  readonly session: Promise<ImageSession>;
+  users: number;
+  /** Nobody else joins: it failed, and the next one shall try again. */
+  isStale: boolean;
+  timer: NodeJS.Timeout | undefined;
+}
+
+/**
+ * Images of which layers are being prepared. The first one who asks for an image starts the work for
+ * all of its layers; the others join. What it has found out is forgotten when nobody has asked for a
+ * while: nothing is cached for the life of the daemon, failures least of all.
+ */
+export class ImageSessions implements AsyncDisposable {
+  readonly #options: ImageSessionsOptions;
+  readonly #idleMs: number;
+  readonly #running = new Map<string, Running>();
+  readonly #ending = new Set<Promise<void>>();
+
+  constructor(options: ImageSessionsOptions) {
+    this.#options = options;
+    this.#idleMs = options.idleMs ?? 60_000;
+  }
+
+  /** Joins, or starts, the preparation of an image, which goes on for as long as somebody uses it. */
+  async use<T>(name: ImageName, work: (session: ImageSession) => Promise<T>): Promise<T> {
+    const key = keyOf(name);
+    const running = this.#running.get(key) ?? this.#start(key, name);
+    running.users++;
+    clearTimeout(running.timer);
+    try {
+      return await work(await running.session);
+    } catch (error) {
+      this.#forget(key, running);
+      throw error;
+    } finally {
+      running.users--;
+      if (running.users === 0) this.#rest(key, running);
+    }
+  }
+
+  /** Starts on an image that will be asked for in a moment. */
+  announce(name: ImageName): void {
+    this.use(name, async () => undefined).catch((error: unknown) => {
+      this.#options.log.debug("image cannot be prepared ahead", { ...name, error });
+    });
+  }
+
+  /** Who asks next starts anew: what is known has failed. */
+  expire(name: ImageName): void {
+    const key = keyOf(name);
+    const running = this.#running.get(key);
+    if (running !== undefined) this.#forget(key, running);
+  }
+
+  /** Ends what nobody uses now. */
+  endIdle(): void {
+    for (const [key, running] of [...this.#running]) {
+      if (running.users === 0) this.#end(key, running);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const [key, running] of [...this.#running]) this.#end(key, running);
+    while (this.#ending.size > 0) await Promise.all(this.#ending);
+  }
+
+  #start(key: string, name: ImageName): Running {
+    const running: Running = {
+      session: this.#open(name),
+      users: 0,
+      isStale: false,
+      timer: undefined,
+    };
+    running.session.catch(() => {
+      // Whoever waits for it gets the failure.
+    });
+    this.#running.set(key, running);
+    return running;
+  }
+
+  async #open(name: ImageName): Promise<ImageSession> {
+    const { openSource, prepare } = this.#options;
+    const source = await openSource(name);
+    const streamed = new Set<Digest>();
+    const preparation = prepare(name, source, (layer) => streamed.add(layer));
+    return { name, source, preparation, streamed, startedAt: performance.now() };
+  }
+
+  #rest(key: string, running: Running): void {
+    if (running.isStale) {
+      this.#end(key, running);
+      return;
+    }
+    running.timer = setTimeout(() => {
+      if (running.users === 0) this.#end(key, running);
+    }, this.#idleMs);
+    running.timer.unref();
+  }
+
+  #forget(key: string, running: Running): void {
+    running.isStale = true;
+    if (this.#running.get(key) === running) this.#running.delete(key);
+    if (running.users === 0) this.#end(key, running);
+  }
+
+  #end(key: string, running: Running): void {
+    clearTimeout(running.timer);
+    if (this.#running.get(key) === running) this.#running.delete(key);
+    const ending = running.session
+      .then(async ({ preparation, source }) => {
+        await preparation[Symbol.asyncDispose]();
+        await source[Symbol.asyncDispose]();
+      })
+      .catch((error: unknown) => {
+        this.#options.log.debug("image session ended with a failure", { error });
+      })
+      .finally(() => this.#ending.delete(ending));
+    this.#ending.add(ending);
+  }
+}
+
+function keyOf({ namespace, imageReference, manifestDigest, indexDigest }: ImageName): string {
+  return [namespace, imageReference, manifestDigest, indexDigest ?? ""].join("\n");
+}

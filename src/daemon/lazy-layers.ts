@@ -1,0 +1,352 @@
+import { abortable } from "../async/abortable.ts";
+import type { WaitOptions } from "../async/wait-options.ts";
+import type { CachedLayer } from "../cache/cached-layer.ts";
+import { mapTable } from "../cache/table-file.ts";
+import { SociError } from "../errors.ts";
+import { chainKeyOf } from "../image/image-layers.ts";
+import type { LayerOutcome } from "../image/layer-outcome.ts";
+import type { Logger } from "../observability/log.ts";
+import type { Digest } from "../oci/digest.ts";
+import type {
+  IdMappings,
+  LayerAnswer,
+  LayerMounter,
+  LayerRequest,
+  MountStackOptions,
+  RefusalReason,
+  RestoredSnapshots,
+  ServedLayer,
+} from "../snapshotter/layer-mounter.ts";
+import { ChainTable } from "../tree/chain-table.ts";
+import type { ImageName, ImageSession, ImageSessions } from "./image-sessions.ts";
+import type { LayerStock } from "./layer-stock.ts";
+import type { StackKind, StackMounts } from "./stack-mounts.ts";
+
+export interface LazyLayersOptions {
+  readonly sessions: ImageSessions;
+  readonly stock: LayerStock;
+  readonly mounts: StackMounts;
+  /** The merged tree of layers that are in the cache, kept from being removed until it is disposed of. */
+  readonly openTree: (layers: readonly Digest[]) => Promise<OpenTree>;
+  /** Told of each layer that can be served, with all of its image's. */
+  readonly onServed: (session: ImageSession, chain: readonly Digest[], layer: ServedLayer) => void;
+  readonly collect: () => Promise<void>;
+  readonly events: LazyLayerEvents;
+  /** How long a layer may take that is not downloaded whole. */
+  readonly timeoutMs: number;
+  readonly log: Logger;
+}
+
+/** For metrics. */
+export interface LazyLayerEvents {
+  /** A layer can be served. */
+  served(layer: Digest, ms: number): void;
+  refused(layer: Digest, reason: RefusalReason, detail: string): void;
+  shown(layers: number, ms: number): void;
+}
+
+export interface OpenTree extends Disposable {
+  readonly treeKey: string;
+  readonly treePath: string;
+}
+
+interface Stack {
+  readonly serial: number;
+  readonly key: string;
+  readonly treeKey: string;
+  readonly layers: readonly ServedLayer[];
+  readonly ids: IdMappings | undefined;
+  readonly holders: Set<string>;
+  showing: Promise<ShownDirectory> | undefined;
+}
+
+interface ShownDirectory {
+  readonly path: string;
+  readonly kind: StackKind;
+  readonly tree: OpenTree;
+}
+
+/** A layer that has been promised to a snapshot is kept for so long, until the snapshot says that it is there. */
+const PROMISE_MS = 60_000;
+
+/** What shows layers to the snapshotter, out of the cache and the registry. */
+export class LazyLayers implements LayerMounter, AsyncDisposable {
+  readonly #options: LazyLayersOptions;
+  readonly #log: Logger;
+  readonly #stacks = new Map<string, Stack>();
+  /** By the stack's key: it is shown again only behind this. */
+  readonly #hiding = new Map<string, Promise<void>>();
+  readonly #promises = new Map<string, NodeJS.Timeout>();
+  #lastSerial = 0;
+
+  constructor(options: LazyLayersOptions) {
+    this.#options = options;
+    this.#log = options.log;
+  }
+
+  async prepareLayer(request: LayerRequest, { signal }: WaitOptions = {}): Promise<LayerAnswer> {
+    const { layerDigest } = request;
+    const begun = performance.now();
+    try {
+      const answer = await this.#options.sessions.use(nameOf(request), (session) =>
+        this.#prepare(request, session, signal),
+      );
+      if (answer.kind === "served") {
+        this.#options.events.served(layerDigest, performance.now() - begun);
+      } else {
+        this.#options.events.refused(layerDigest, answer.reason, answer.detail);
+      }
+      return answer;
+    } catch (error) {
+      signal?.throwIfAborted();
+      const reason = error instanceof SociError ? "registry" : "internal";
+      this.#log.error("layer cannot be prepared", {
+        layer: layerDigest,
+        image: request.imageReference,
+        error,
+      });
+      const detail = messageOf(error);
+      this.#options.events.refused(layerDigest, reason, detail);
+      return { kind: "refused", reason, detail };
+    }
+  }
+
+  holdLayer(snapshot: string, layer: ServedLayer): void {
+    this.#options.stock.hold(snapshot, layer);
+    this.#keepPromise(layer.digest);
+  }
+
+  async mountStack(
+    layers: readonly ServedLayer[],
+    { holder, top, ids, signal }: MountStackOptions,
+  ): Promise<string> {
+    const treeKey = chainKeyOf(layers.map(({ digest }) => digest));
+    const key = ids === undefined ? treeKey : `${treeKey} ${JSON.stringify(ids)}`;
+    let stack = this.#stacks.get(key);
+    if (stack === undefined) {
+      const serial = ++this.#lastSerial;
+      stack = { serial, key, treeKey, layers, ids, holders: new Set(), showing: undefined };
+      this.#stacks.set(key, stack);
+    }
+    stack.holders.add(holder);
+    // A mapping is one container's; without one the next container of the image finds it there.
+    if (ids === undefined) stack.holders.add(top);
+    stack.showing ??= this.#show(stack);
+    const shown = await abortable(stack.showing, signal);
+    if (this.#options.mounts.isShown({ treeKey, kind: shown.kind })) return shown.path;
+    // Somebody has unmounted it.
+    if (stack.showing !== undefined && (await stack.showing) === shown) {
+      this.#hide(stack);
+      stack.showing = this.#show(stack);
+    }
+    return (await abortable(stack.showing, signal)).path;
+  }
+
+  release(snapshot: string): void {
+    for (const stack of [...this.#stacks.values()]) {
+      if (!stack.holders.delete(snapshot) || stack.holders.size > 0) continue;
+      this.#stacks.delete(stack.key);
+      this.#hide(stack);
+    }
+    this.#options.stock.release(snapshot);
+  }
+
+  async restore({ layers, stacks }: RestoredSnapshots): Promise<void> {
+    for (const { snapshot, layer } of layers) this.#options.stock.hold(snapshot, layer);
+    const results = await Promise.allSettled(
+      stacks.map(({ layers: stack, options }) => this.mountStack(stack, options)),
+    );
+    for (const [index, result] of results.entries()) {
+      if (result.status === "fulfilled") continue;
+      const { holder } = stacks[index]?.options ?? {};
+      this.#log.error("stack of layers cannot be shown again; it is tried when it is asked for", {
+        snapshot: holder,
+        error: result.reason,
+      });
+    }
+    this.#log.info("snapshots restored", {
+      layers: new Set(layers.map(({ layer }) => layer.digest)).size,
+      stacks: results.filter(({ status }) => status === "fulfilled").length,
+    });
+  }
+
+  async cleanup(options: WaitOptions = {}): Promise<void> {
+    this.#options.sessions.endIdle();
+    await this.settled();
+    options.signal?.throwIfAborted();
+    await this.#options.collect();
+  }
+
+  /** How many stacks have this layer. */
+  stacksWith(digest: Digest): number {
+    let count = 0;
+    for (const { layers } of this.#stacks.values()) {
+      if (layers.some((layer) => layer.digest === digest)) count++;
+    }
+    return count;
+  }
+
+  /** Resolves when what was released is taken away. */
+  async settled(): Promise<void> {
+    await this.#hidden();
+    await this.#options.stock.settled();
+  }
+
+  /** Takes all stacks away; layers, mounts and sessions are closed by their owners, afterwards. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const timer of this.#promises.values()) clearTimeout(timer);
+    for (const stack of this.#stacks.values()) this.#hide(stack);
+    this.#stacks.clear();
+    await this.#hidden();
+  }
+
+  async #hidden(): Promise<void> {
+    while (this.#hiding.size > 0) await Promise.all(this.#hiding.values());
+  }
+
+  async #prepare(
+    request: LayerRequest,
+    session: ImageSession,
+    signal: AbortSignal | undefined,
+  ): Promise<LayerAnswer> {
+    const { layerDigest } = request;
+    const { preparation } = session;
+    const outcome = await this.#outcomeOf(session, layerDigest, signal);
+    if (outcome === "late") {
+      const detail = `timeout waiting for layer ${layerDigest} to resolve`;
+      return { kind: "refused", reason: "timeout", detail };
+    }
+    if (outcome.kind === "refused") {
+      // A registry may be back, an index be pushed: the next pull looks again.
+      this.#options.sessions.expire(session.name);
+      return outcome;
+    }
+    const { descriptor, layer, isWhole, hasIndex } = outcome;
+    const { namespace, imageReference, manifestDigest } = request;
+    const { digest, size, mediaType } = descriptor;
+    const served = { digest, size, mediaType, namespace, imageReference, manifestDigest };
+    this.#promise(served, layer);
+    const { manifest } = await preparation.image();
+    const chain = manifest.layers.map((one) => one.digest);
+    this.#options.onServed(session, chain, served);
+    return { kind: "served", layer: served, isWhole, hasIndex };
+  }
+
+  async #outcomeOf(
+    { preparation, streamed, startedAt }: ImageSession,
+    digest: Digest,
+    signal: AbortSignal | undefined,
+  ): Promise<LayerOutcome | "late"> {
+    const waiting = new AbortController();
+    const outcome = preparation.layer(digest, {
+      signal: signal === undefined ? waiting.signal : AbortSignal.any([signal, waiting.signal]),
+    });
+    const patienceMs = Math.max(0, this.#options.timeoutMs - (performance.now() - startedAt));
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<"late">((resolve) => {
+      timer = setTimeout(() => {
+        // What is downloaded whole takes as long as it takes.
+        if (!streamed.has(digest)) resolve("late");
+      }, patienceMs);
+    });
+    try {
+      return await Promise.race([outcome, late]);
+    } finally {
+      clearTimeout(timer);
+      // It goes on for the others; this one does not wait for it.
+      outcome.catch(() => undefined);
+      waiting.abort(new DOMException("nobody waits for the layer", "AbortError"));
+    }
+  }
+
+  /** Between an answer and the snapshot that follows from it nobody else holds the layer. */
+  #promise(served: ServedLayer, layer: CachedLayer): void {
+    const holder = `promise-${++this.#lastSerial}-${served.digest}`;
+    this.#options.stock.hold(holder, served, layer);
+    const timer = setTimeout(() => this.#endPromise(holder), PROMISE_MS);
+    timer.unref();
+    this.#promises.set(holder, timer);
+  }
+
+  #keepPromise(digest: Digest): void {
+    for (const holder of [...this.#promises.keys()]) {
+      if (holder.endsWith(digest)) this.#endPromise(holder);
+    }
+  }
+
+  #endPromise(holder: string): void {
+    clearTimeout(this.#promises.get(holder));
+    this.#promises.delete(holder);
+    this.#options.stock.release(holder);
+  }
+
+  async #show(stack: Stack): Promise<ShownDirectory> {
+    const { stock, mounts, events } = this.#options;
+    const { key, layers, ids } = stack;
+    const begun = performance.now();
+    try {
+      await this.#hiding.get(key);
+      // Until it is hidden: snapshots may go before.
+      for (const layer of layers) stock.hold(holderOf(stack), layer);
+      const stocked = await Promise.all(layers.map(({ digest }) => stock.get(digest)));
+      using cleanup = new DisposableStack();
+      const tree = cleanup.use(await this.#options.openTree(layers.map(({ digest }) => digest)));
+      const { treeKey, treePath } = tree;
+      const chain = ChainTable.open(mapTable(treePath, { verify: false }));
+      const tables = [chain, ...stocked.map(({ lease }) => lease)];
+      const kind = {
+        xattrs: tables.some(({ hasXattrs }) => hasXattrs),
+        acls: tables.some(({ hasAcls }) => hasAcls),
+        ids,
+      };
+      const leases = stocked.map(({ lease }) => lease);
+      const path = await mounts.show({ treeKey, treePath, layers: leases, kind });
+      cleanup.move();
+      events.shown(layers.length, performance.now() - begun);
+      return { path, kind, tree };
+    } catch (error) {
+      // The next one who asks tries again.
+      stack.showing = undefined;
+      stock.release(holderOf(stack));
+      throw error;
+    }
+  }
+
+  #hide(stack: Stack): void {
+    if (stack.showing === undefined) return;
+    const { key, treeKey } = stack;
+    const hiding = this.#takeAway(stack.showing, treeKey)
+      .catch((error: unknown) => this.#log.error("stack of layers cannot be hidden", { error }))
+      .finally(() => {
+        this.#options.stock.release(holderOf(stack));
+        if (this.#hiding.get(key) === hiding) this.#hiding.delete(key);
+      });
+    this.#hiding.set(key, hiding);
+  }
+
+  async #takeAway(showing: Promise<ShownDirectory>, treeKey: string): Promise<void> {
+    let shown: ShownDirectory;
+    try {
+      shown = await showing;
+    } catch {
+      // It was never shown, which whoever asked for it has been told.
+      return;
+    }
+    using _tree = shown.tree;
+    await this.#options.mounts.hide({ treeKey, kind: shown.kind });
+  }
+}
+
+/** Each time that a stack is shown it holds its layers anew: the one before may still be going. */
+function holderOf({ serial }: Stack): string {
+  return `stack-${serial}`;
+}
+
+function nameOf(request: LayerRequest): ImageName {
+  const { namespace, imageReference, manifestDigest, indexDigest } = request;
+  return { namespace, imageReference, manifestDigest, indexDigest };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

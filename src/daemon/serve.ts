@@ -1,0 +1,182 @@
+import { mkdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import type { WaitOptions } from "../async/wait-options.ts";
+import { defaultServeCap } from "../cache/default-cap.ts";
+import { LayerCache } from "../cache/layer-cache.ts";
+import { systemFailure } from "../cache/system-failure.ts";
+import type { Config } from "../config/config.ts";
+import { SNAPSHOTS_SERVICE } from "../containerd/api/snapshots.ts";
+import { ContainerdClient } from "../containerd/containerd-client.ts";
+import { SpanScheduler } from "../fetch/span-scheduler.ts";
+import type { Logger } from "../observability/log.ts";
+import { Metrics } from "../observability/metrics.ts";
+import { refuseForeignRoot } from "../snapshotter/foreign-root.ts";
+import { snapshotsService } from "../snapshotter/grpc-service.ts";
+import { Metastore } from "../snapshotter/metastore.ts";
+import { Snapshotter } from "../snapshotter/snapshotter.ts";
+import { StoreOnDemand } from "../soci/store-on-demand.ts";
+import { sysDiscard } from "../sys/libc.ts";
+import { listMounts } from "../sys/mountinfo.ts";
+import { InflatePool } from "../threads/inflate-pool.ts";
+import { daemonService } from "./daemon-api.ts";
+import { endStaleMounts } from "./end-stale-mounts.ts";
+import { GrpcListener } from "./grpc-listener.ts";
+import { ImageService } from "./image-service.ts";
+import { type Health, MetricsServer } from "./metrics-server.ts";
+import { MountRecords } from "./mount-records.ts";
+import type { MountThreads } from "./mount-threads.ts";
+import { openRegistryAccess } from "./open-registry-access.ts";
+import { lockRoot } from "./root-lock.ts";
+import { parseSocketAddress } from "./socket-address.ts";
+import type { MountType } from "./unmount-image.ts";
+
+export interface ServeOptions extends WaitOptions {
+  readonly config: Config;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Effective user id. */
+  readonly uid: number;
+  readonly threads: MountThreads;
+  readonly userAgent: string;
+  /** As mounts are listed. */
+  readonly mountType: MountType;
+  /** Where to listen when systemd was to pass a socket, and passes none. */
+  readonly fallbackSocket: string;
+  /** Calls are answered, at this socket. */
+  readonly onReady: (socket: string) => void;
+  /** It has been told to end; calls are answered for a moment longer. */
+  readonly onStopping: () => void;
+  readonly log: Logger;
+}
+
+/**
+ * containerd's remote snapshotter, until the signal aborts; then everything is unmounted.
+ * @throws failed-precondition when it cannot be served from this root or at this address
+ */
+export async function serve(options: ServeOptions): Promise<void> {
+  const { config, threads, env, log, signal } = options;
+  const { root } = config;
+  const address = parseSocketAddress(config.address);
+  await using resources = new AsyncDisposableStack();
+  makeRoot(root);
+  await refuseForeignRoot(root);
+  resources.use(lockRoot(root));
+  await endMountsBelow(join(root, "mnt"), log);
+  await new MountRecords(root).sweep();
+  const metrics = new Metrics();
+  const cache = resources.use(
+    await LayerCache.open({
+      root,
+      capBytes: config.cache.size === 0 ? defaultServeCap(root) : config.cache.size,
+      onEviction: ({ spans }) =>
+        metrics.evicted(spans === undefined ? "layer" : "span", spans ?? 1),
+      log,
+    }),
+  );
+  const access = resources.use(await openRegistryAccess(options));
+  const containerd = resources.use(new ContainerdClient(config.containerd.address));
+  const store = resources.use(await StoreOnDemand.open({ root, signal }));
+  const inflate = resources.use(
+    new InflatePool({ spawn: threads.spawnInflate, count: availableParallelism() }),
+  );
+  const scheduler = new SpanScheduler({
+    filler: inflate,
+    cache,
+    deadlineMs: config.cache.readTimeoutSec * 1000,
+    log,
+    discard: (bytes) => void sysDiscard(bytes),
+  });
+  const { registries } = access;
+  const images = resources.use(
+    new ImageService({
+      ...options,
+      root,
+      cache,
+      scheduler,
+      registries,
+      containerd,
+      store,
+      metrics,
+    }),
+  );
+  const snapshotter = resources.use(
+    await Snapshotter.open({
+      root,
+      metastore: Metastore.open(join(root, "snapshots.sqlite")),
+      mounter: images.mounter,
+      log,
+      events: { layerRefused: (reason) => metrics.fellBack(reason) },
+    }),
+  );
+  metrics.watch(() => images.state());
+  const listener = resources.use(
+    await GrpcListener.listen({
+      address,
+      fallbackPath: options.fallbackSocket,
+      services: [
+        {
+          definition: SNAPSHOTS_SERVICE,
+          implementation: snapshotsService({ snapshotter, log }),
+        },
+        daemonService(images),
+        ...access.services,
+      ],
+      env,
+      log,
+    }),
+  );
+  for (const server of await openMonitors(options, metrics)) resources.use(server);
+  images.resume();
+  options.onReady(listener.path);
+  await aborted(signal);
+  options.onStopping();
+}
+
+function makeRoot(root: string): void {
+  try {
+    mkdirSync(root, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw systemFailure(`make the state directory "${root}"`, error);
+  }
+}
+
+/** Of a daemon that has been killed; what runs on them is lost. */
+async function endMountsBelow(directory: string, log: Logger): Promise<void> {
+  for (const { mountPoint } of await listMounts()) {
+    if (mountPoint.startsWith(`${directory}/`)) await endStaleMounts(mountPoint, log);
+  }
+}
+
+/** Metrics and health, at the addresses that the configuration names, which may be one. */
+async function openMonitors(
+  { config, log }: ServeOptions,
+  metrics: Metrics,
+): Promise<readonly MetricsServer[]> {
+  await using opened = new AsyncDisposableStack();
+  const health = (): Health => ({ isHealthy: true, details: { root: config.root } });
+  const exposition = () => metrics.exposition();
+  const places = [
+    {
+      address: config.metricsAddress,
+      network: config.metricsNetwork,
+      exposition: config.noPrometheus ? undefined : exposition,
+    },
+    { ...config.health, exposition: undefined },
+  ];
+  const servers: MetricsServer[] = [];
+  for (const place of places) {
+    if (place.address === "") continue;
+    const server = opened.use(await MetricsServer.listen({ ...place, health, log }));
+    servers.push(server);
+    log.info("metrics and health are served", { address: server.address });
+  }
+  opened.move();
+  return servers;
+}
+
+async function aborted(signal: AbortSignal | undefined): Promise<void> {
+  await new Promise<void>((resolve) => {
+    if (signal?.aborted === true) resolve();
+    signal?.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
