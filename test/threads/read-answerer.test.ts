@@ -3,7 +3,7 @@ import { abortable } from "../../src/async/abortable.ts";
 import type { WaitOptions } from "../../src/async/wait-options.ts";
 import { FileReads } from "../../src/lazyfs/read-file.ts";
 import { NO_LOG } from "../../src/observability/log.ts";
-import { EINTR, EIO } from "../../src/sys/errno.ts";
+import { EINTR, EIO, ESTALE } from "../../src/sys/errno.ts";
 import { sysClose, sysRead, sysSetNonBlocking, sysSocketpair } from "../../src/sys/libc.ts";
 import type { ReadMiss } from "../../src/threads/fuse-messages.ts";
 import { ReadAnswerer } from "../../src/threads/read-answerer.ts";
@@ -104,6 +104,16 @@ describe("ReadAnswerer", () => {
     answers.interrupt(5n);
     await answer;
     expect(replies()).toMatchObject([{ unique: 5n, errno: EINTR }]);
+  });
+
+  test("answers with ESTALE what waits for a layer that is dropped, and that alone", async () => {
+    await using answers = answerer(never);
+    void answers.answer(miss(5n));
+    await answers.drop(LAYER + 1);
+    expect(replies()).toEqual([]);
+    await answers.drop(LAYER);
+    expect(replies()).toMatchObject([{ unique: 5n, errno: ESTALE }]);
+    expect(answers.pending).toBe(0);
   });
 
   test("has written every reply when it is disposed of, also to what comes in the end", async () => {
