@@ -2,6 +2,8 @@ import type { CachedLayer } from "../cache/cached-layer.ts";
 import { SociError } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
+import { isErrno } from "../oci/fs-errors.ts";
+import { HttpError } from "../oci/http-error.ts";
 import type { LayerOrigin } from "./held-layers.ts";
 
 /** A layer that is in the cache. */
@@ -56,12 +58,18 @@ function reasonOf(error: unknown): LayerRefusal {
     case "unsupported":
       return "data";
     case "failed-precondition":
-      return "no-room";
+      if (error instanceof HttpError) return "registry";
+      return isOtherThanRoom(error) ? "internal" : "no-room";
     case "invalid-argument":
     case "already-exists":
     case "internal":
       return "internal";
   }
+}
+
+/** The disk fails in other ways than by being full. */
+function isOtherThanRoom({ cause }: SociError): boolean {
+  return cause instanceof Error && "code" in cause && !isErrno(cause, "ENOSPC", "EDQUOT");
 }
 
 /** What to throw where a layer had to be had. */

@@ -1,6 +1,7 @@
 import { layerDirectory, layerPaths } from "../cache/cache-paths.ts";
 import { createLayer } from "../cache/create-layer.ts";
 import { geometryOf } from "../cache/encode-geometry.ts";
+import { systemFailure } from "../cache/system-failure.ts";
 import { mapTable } from "../cache/table-file.ts";
 import { writeTable } from "../cache/write-table.ts";
 import { SociError } from "../errors.ts";
@@ -57,7 +58,12 @@ export class LayerTables implements TableBuilder {
       if (tree !== undefined) return { digest, tree };
       throw new SociError("unavailable", `Cannot merge layers: ${digest} has not been added`);
     });
-    await writeTable(path, encodeChainTable(chain), { cacheRoot: this.#cacheRoot });
+    const table = encodeChainTable(chain);
+    try {
+      await writeTable(path, table, { cacheRoot: this.#cacheRoot });
+    } catch (error) {
+      throw systemFailure("keep the merged tree in the cache", error);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

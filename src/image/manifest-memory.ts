@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { treesDirectory } from "../cache/cache-paths.ts";
+import { systemFailure } from "../cache/system-failure.ts";
 import { leaseTable, mapTable } from "../cache/table-file.ts";
 import { writeTable } from "../cache/write-table.ts";
 import { isKind } from "../errors.ts";
@@ -27,11 +28,15 @@ export class ManifestMemory {
     }
   }
 
-  /** Keeps a manifest, or notes that it was used. */
+  /** Keeps a manifest, or notes that it was used. @throws failed-precondition when there is no room */
   async keep(digest: Digest, bytes: Uint8Array): Promise<void> {
     const path = this.#pathOf(digest);
     if (this.read(digest) === undefined) {
-      await writeTable(path, bytes, { cacheRoot: this.#cacheRoot });
+      try {
+        await writeTable(path, bytes, { cacheRoot: this.#cacheRoot });
+      } catch (error) {
+        throw systemFailure(`keep manifest ${digest} in the cache`, error);
+      }
       return;
     }
     try {

@@ -8,11 +8,18 @@ import { ManifestMemory } from "../../src/image/manifest-memory.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { ChainTable, newChainChild } from "../../src/tree/chain-table.ts";
 import { rejectionOf } from "../support/failure.ts";
-import { type BuiltImage, buildTar, imageOf, layerOf } from "../support/image-builder.ts";
+import {
+  type BuiltImage,
+  buildImage,
+  buildTar,
+  imageOf,
+  layerOf,
+} from "../support/image-builder.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { addIndex } from "./add-index.ts";
 import { placeImage } from "./opened-image.ts";
 import { blobsAsked, image, lower, three, upper } from "./prepare-samples.ts";
+import { smallDisk } from "./small-disk.ts";
 import { startPreparation } from "./started-preparation.ts";
 
 function digestAt(of: BuiltImage, i: number): Digest {
@@ -349,6 +356,27 @@ describe("ImagePreparation.prefetch()", () => {
     expect(await started.preparation.prefetch()).toEqual([]);
   });
 });
+
+const isRoot = process.geteuid?.() === 0;
+
+test.skipIf(!isRoot)(
+  `ImagePreparation.layer() refuses what does not fit on a full disk, and no other${isRoot ? "" : " (needs root)"}`,
+  async () => {
+    const entries = Array.from({ length: 20_000 }, (_, i) => ({ name: `file-${i}`, content: "" }));
+    const many = await buildImage({
+      layers: [{ entries: [{ name: "a", content: "1" }] }, { entries }],
+    });
+    await using root = await tempDir();
+    using _disk = smallDisk(root.path, 2 << 20);
+    await using placed = await placeImage(many);
+    await addIndex(placed.registry, many);
+    await using started = await startPreparation(root.path, placed.name, { capBytes: 1 << 30 });
+    expect(await started.outcomes(many.layers)).toEqual(["index", "no-room"]);
+    expect(await rejectionOf(started.preparation.tree())).toMatchObject({
+      kind: "failed-precondition",
+    });
+  },
+);
 
 async function damage(path: string): Promise<void> {
   const bytes = await Bun.file(path).bytes();

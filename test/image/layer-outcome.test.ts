@@ -20,6 +20,18 @@ test.each(REASONS)("refusalOf() calls $kind $reason, and keeps the error", ({ ki
   expect(failureOf(refused)).toBe(error);
 });
 
+const DISKS: readonly { readonly title: string; code: string; reason: LayerRefusal }[] = [
+  { title: "a full disk", code: "ENOSPC", reason: "no-room" },
+  { title: "a used-up quota", code: "EDQUOT", reason: "no-room" },
+  { title: "a broken disk", code: "EIO", reason: "internal" },
+];
+
+test.each(DISKS)("refusalOf() calls $title $reason", ({ code, reason }) => {
+  const cause = Object.assign(new Error(code), { code });
+  const error = new SociError("failed-precondition", "Cannot keep it", { cause });
+  expect(refusalOf(error).reason).toBe(reason);
+});
+
 test("refusalOf() calls any other exception internal", () => {
   expect(refusalOf(new TypeError("x"))).toMatchObject({ reason: "internal", detail: "x" });
 });

@@ -10,8 +10,8 @@ import { LatencyProxy } from "../support/latency-proxy.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { placeImage } from "./opened-image.ts";
 import { prepare } from "./prepared-image.ts";
-
 import { blobOf, blobsAsked, image, lower, upper } from "./prepare-samples.ts";
+import { smallDisk } from "./small-disk.ts";
 
 const impossible = await buildLayer({
   entries: [
@@ -188,7 +188,7 @@ test.skipIf(!isRoot)(
   `prepareImage() says that the disk is full and leaves nothing behind${isRoot ? "" : " (needs root)"}`,
   async () => {
     await using dir = await tempDir();
-    using _disk = smallDisk(dir.path);
+    using _disk = smallDisk(dir.path, 8 << 20);
     const big = layerOf(await buildTar([{ name: "a", content: randomBytes(9 << 20) }]));
     await using placed = await placeImage(imageOf([lower, big]));
     expect(await rejectionOf(prepare(dir.path, placed.name, { withStore: true }))).toMatchObject({
@@ -198,16 +198,6 @@ test.skipIf(!isRoot)(
     expect((await leftOvers(dir.path)).filter((name) => name.includes("."))).toEqual([]);
   },
 );
-
-/** A file system of 8 MiB of its own. */
-function smallDisk(path: string): Disposable {
-  const run = (...command: string[]): void => {
-    const { exitCode, stderr } = Bun.spawnSync(command);
-    if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${stderr.toString()}`);
-  };
-  run("mount", "-t", "tmpfs", "-o", `size=${8 << 20}`, "tmpfs", path);
-  return { [Symbol.dispose]: () => run("umount", "-l", path) };
-}
 
 function startElsewhere(root: string, name: string) {
   const main = join(import.meta.dirname, "prepare-main.ts");
