@@ -17,11 +17,11 @@ for (let at = 0; ; at += 1) {
   const layer = `${round}/${at}`;
   const { key, labels = {} } = layerToMake(layer);
   await snapshotter.prepare({ name: key, labels, namespace: "test" }).catch(() => undefined);
-  console.write(`${targetOf(layer)}\n`);
+  process.stdout.write(`${targetOf(layer)}\n`);
   const local = `local ${layer}`;
   await snapshotter.prepare({ name: "next", parent: targetOf(layer), labels: {} });
   await snapshotter.commit({ key: "next", name: local, labels: {} });
-  console.write(`${local}\n`);
+  process.stdout.write(`${local}\n`);
   await snapshotter.view({ name: "view", parent: local, labels: {} });
   await snapshotter.remove("view");
 }

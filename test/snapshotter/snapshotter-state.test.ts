@@ -3,7 +3,7 @@ import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Metastore } from "../../src/snapshotter/metastore.ts";
 import { Snapshotter } from "../../src/snapshotter/snapshotter.ts";
-import { upperOf } from "../suite/snapshotter.ts";
+import { upperOf } from "../support/snapshot-paths.ts";
 import { FakeLayerMounter, servedLayer } from "../support/fake-layer-mounter.ts";
 import { rejectionOf } from "../support/failure.ts";
 import { tempDir } from "../support/temp-dir.ts";

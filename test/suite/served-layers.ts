@@ -15,7 +15,7 @@ import {
 import type { OpenedSnapshotter, OpenOptions } from "../snapshotter/opened-snapshotter.ts";
 import { rejectionOf } from "../support/failure.ts";
 import { servedLayer } from "../support/fake-layer-mounter.ts";
-import { optionOf, upperOf } from "./snapshotter.ts";
+import { optionOf, upperOf } from "../support/snapshot-paths.ts";
 
 export interface ServedLayersSuite {
   readonly name: string;
@@ -356,6 +356,19 @@ export function describeServedLayers({ name, open }: ServedLayersSuite): void {
           ]);
         },
       );
+
+      test("are refused over served and unpacked layers together", async () => {
+        await using opened = await open();
+        const parent = await serveLayers(opened, "a");
+        await opened.calls.prepare({ key: "x", parent });
+        await opened.calls.commit("x", "above");
+        const before = await opened.calls.list();
+        const container = { key: "c", parent: "above", labels };
+        expect(await rejectionOf(opened.calls.prepare(container))).toMatchObject({
+          kind: process.geteuid?.() === 0 ? "unsupported" : "internal",
+        });
+        expect(await opened.calls.list()).toEqual(before);
+      });
 
       test("needs both labels to map anything", async () => {
         await using opened = await open();
