@@ -37,9 +37,7 @@ export async function prepareLayers(options: PrepareLayersOptions): Promise<Pull
   const { layers, diffIds, space, signal } = options;
   const snapshots = space.snapshots(options.snapshotter);
   const chains = chainIds(diffIds);
-  const found = await Promise.all(chains.map((chain) => snapshots.stat(chain, { signal })));
-  // Of a snapshot that is there its parents are, too.
-  const present = found.findLastIndex((info) => info !== undefined) + 1;
+  const present = await countPresent(snapshots, { chains, signal });
   await keep(space, { snapshotter: options.snapshotter, chainId: chains[present - 1], signal });
   const statuses: Promise<PulledLayer>[] = [];
   for (const [position, chainId] of chains.entries()) {
@@ -74,6 +72,29 @@ export async function prepareLayers(options: PrepareLayersOptions): Promise<Pull
     statuses.push(Promise.resolve(tell("unpacked")));
   }
   return await Promise.all(statuses);
+}
+
+/** How many layers are there, from the bottom: of a snapshot that is there its parents are, too. */
+async function countPresent(
+  snapshots: SnapshotsClient,
+  { chains, signal }: WaitOptions & { readonly chains: readonly Digest[] },
+): Promise<number> {
+  const isThere = async (chain: Digest): Promise<boolean> =>
+    (await snapshots.stat(chain, { signal })) !== undefined;
+  const [bottom, top] = [chains[0], chains.at(-1)];
+  if (bottom === undefined || top === undefined) return 0;
+  // Nearly always it is none of them, or all.
+  const [hasBottom, hasTop] = await Promise.all([isThere(bottom), isThere(top)]);
+  if (hasTop) return chains.length;
+  if (!hasBottom) return 0;
+  let [there, missing] = [1, chains.length - 1];
+  while (there < missing) {
+    const middle = Math.floor((there + missing) / 2);
+    const chain = chains[middle];
+    if (chain !== undefined && (await isThere(chain))) there = middle + 1;
+    else missing = middle;
+  }
+  return there;
 }
 
 /** Puts a snapshot that was there into the lease: until the image names it nothing else may keep it. */

@@ -32,6 +32,12 @@ const image = await buildImage({
   ],
 });
 
+/** Of its own, where it matters what the snapshotter has: what one namespace made another takes over. */
+const threeLayers = (name: string): Promise<BuiltImage> =>
+  buildImage({
+    layers: [1, 2, 3].map((layer) => ({ entries: [{ name, content: `layer ${layer}` }] })),
+  });
+
 type PullOptions = Partial<Omit<PullImageOptions, "reference" | "source" | "client">>;
 
 describeMounts(CONTAINERD_PROGRAMS, "pullImage()", () => {
@@ -182,20 +188,22 @@ describeMounts(CONTAINERD_PROGRAMS, "pullImage()", () => {
 
   test("downloads no layer that the snapshotter shows by itself, and tells it what it needs", async () => {
     const namespace = newNamespace();
+    const shown = await threeLayers("shown");
+    await addImage(registry, "shown", { image: shown, tag: "v1" });
     registry.clearRequests();
     snapshotter.prepared.length = 0;
     lazy = () => true;
     const index = digestOf("an index");
-    const pulled = await pull("app:v1", { namespace, index });
+    const pulled = await pull("shown:v1", { namespace, index });
     expect(pulled.layers.map(({ status }) => status)).toEqual(["lazy", "lazy", "lazy"]);
-    expect(blobRequests(image)).toBe(0);
-    const digests = image.layers.map(({ descriptor }) => descriptor.digest);
-    const sizes = image.layers.map(({ descriptor }) => descriptor.size);
+    expect(blobRequests(shown)).toBe(0);
+    const digests = shown.layers.map(({ descriptor }) => descriptor.digest);
+    const sizes = shown.layers.map(({ descriptor }) => descriptor.size);
     expect(snapshotter.prepared.map(({ labels }) => labels)).toMatchObject(
       pulled.layers.map(({ chainId }, position) => ({
         "containerd.io/snapshot.ref": expect.stringContaining(chainId),
         "containerd.io/snapshot/cri.image-ref": pulled.name,
-        "containerd.io/snapshot/cri.manifest-digest": image.descriptor.digest,
+        "containerd.io/snapshot/cri.manifest-digest": shown.descriptor.digest,
         "containerd.io/snapshot/cri.layer-digest": digests[position],
         "containerd.io/snapshot/cri.image-layers": digests.slice(position).join(","),
         "containerd.io/snapshot/remote/soci.size": String(sizes[position]),
@@ -212,12 +220,14 @@ describeMounts(CONTAINERD_PROGRAMS, "pullImage()", () => {
 
   test("downloads all from the first layer on that the snapshotter does not show", async () => {
     const namespace = newNamespace();
-    const [bottom] = image.layers;
+    const mixed = await threeLayers("mixed");
+    await addImage(registry, "mixed", { image: mixed, tag: "v1" });
+    const [bottom] = mixed.layers;
     lazy = (layer) => layer === bottom?.descriptor.digest;
     registry.clearRequests();
-    const pulled = await pull("app:v1", { namespace });
+    const pulled = await pull("mixed:v1", { namespace });
     expect(pulled.layers.map(({ status }) => status)).toEqual(["lazy", "unpacked", "unpacked"]);
-    expect(blobRequests(image)).toBe(2);
+    expect(blobRequests(mixed)).toBe(2);
     lazy = () => true;
   });
 
