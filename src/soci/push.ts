@@ -1,4 +1,5 @@
 import { mapConcurrent } from "../async/map-concurrent.ts";
+import { Semaphore } from "../async/semaphore.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
 import { SociError } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
@@ -8,6 +9,7 @@ import { OCI_INDEX } from "../oci/media-types.ts";
 import type { RegistryClient } from "../oci/registry.ts";
 import type { ReferrersTagUpdate } from "../oci/update-referrers-tag.ts";
 import { encodeImageIndex } from "./go-json.ts";
+import type { LayerProgress } from "./index-layers.ts";
 import { decodeSociIndex, sociConfigDescriptor, sociIndexDescriptor } from "./soci-index.ts";
 
 /** What a push takes its bytes from: a LocalStore, or anything like it. */
@@ -19,22 +21,24 @@ export interface PushStore {
   };
 }
 
-/** A blob or manifest of the push is done. */
+/** A blob or manifest of the push is about to be sent, or done. */
 export interface PushEvent {
   readonly descriptor: Descriptor;
   /** `skipped`: the repository had it. */
-  readonly outcome: "pushed" | "skipped";
+  readonly outcome: "pushing" | "pushed" | "skipped";
 }
 
 export interface PushOptions extends WaitOptions {
   readonly client: Pick<
     RegistryClient,
-    "name" | "uploadBlob" | "putManifest" | "updateReferrersTag"
+    "name" | "headBlob" | "uploadBlob" | "putManifest" | "updateReferrersTag"
   >;
   readonly store: PushStore;
   readonly maxConcurrentUploads?: number;
-  /** Called in the order of completion, the index last. */
+  /** Called in the order of what happens, for the index last. */
   readonly onEvent?: (event: PushEvent) => void;
+  /** A blob's sending begins; what is returned is told of its bytes and its end. */
+  readonly onSend?: (blob: Descriptor) => LayerProgress;
 }
 
 export interface PushResult {
@@ -45,6 +49,9 @@ export interface PushResult {
 
 export const DEFAULT_MAX_CONCURRENT_UPLOADS = 3;
 
+// Questions cost a registry little, and the line nothing.
+const PARALLEL_QUESTIONS = 16;
+
 /**
  * Pushes a v1 SOCI index to its image's repository: its zTOCs, its config, then its manifest, so that
  * nobody sees an index without its zTOCs; then, where the registry has not listed it as a referrer
@@ -53,7 +60,6 @@ export const DEFAULT_MAX_CONCURRENT_UPLOADS = 3;
  */
 export async function pushSociIndex(digest: Digest, options: PushOptions): Promise<PushResult> {
   const { client, store, onEvent, signal } = options;
-  const limit = options.maxConcurrentUploads ?? DEFAULT_MAX_CONCURRENT_UPLOADS;
   const bytes = await store.readIndexBytes(digest);
   const index = decodeSociIndex(bytes, `SOCI index ${digest}`);
   const { subject, version } = index;
@@ -64,18 +70,9 @@ export async function pushSociIndex(digest: Digest, options: PushOptions): Promi
       { hint: "A v2 index is part of its converted image: push the image" },
     );
   }
-  const blobs = uniqueByDigest([...index.blobs, sociConfigDescriptor(version)]);
-  await mapConcurrent(
-    blobs,
-    async (blob, inner) => {
-      await checkBlob(store, blob);
-      const open = () => fileChunks(store.content.blobPath(blob.digest));
-      const isNew = await client.uploadBlob(blob, open, { signal: inner });
-      onEvent?.({ descriptor: blob, outcome: isNew ? "pushed" : "skipped" });
-    },
-    { limit, signal },
-  );
+  await pushBlobs(uniqueByDigest([...index.blobs, sociConfigDescriptor(version)]), options);
   const descriptor = sociIndexDescriptor(bytes, version);
+  onEvent?.({ descriptor, outcome: "pushing" });
   const { mediaType } = descriptor;
   const answer = await client.putManifest(bytes, { mediaType, signal });
   const referrer = { ...descriptor, annotations: index.annotations };
@@ -93,6 +90,43 @@ export async function pushSociIndex(digest: Digest, options: PushOptions): Promi
         );
   onEvent?.({ descriptor, outcome: "pushed" });
   return { index: descriptor, referrersTag };
+}
+
+/** Asks for all blobs at once, and sends those that are not there, a few at a time. */
+async function pushBlobs(blobs: readonly Descriptor[], options: PushOptions): Promise<void> {
+  const { client, store, onEvent, onSend, signal } = options;
+  const uploads = new Semaphore(options.maxConcurrentUploads ?? DEFAULT_MAX_CONCURRENT_UPLOADS);
+  await mapConcurrent(
+    blobs,
+    async (blob, inner) => {
+      await checkBlob(store, blob);
+      if ((await client.headBlob(blob.digest, { signal: inner })) === blob.size) {
+        onEvent?.({ descriptor: blob, outcome: "skipped" });
+        return;
+      }
+      using _turn = await uploads.acquire({ signal: inner });
+      onEvent?.({ descriptor: blob, outcome: "pushing" });
+      const progress = onSend?.(blob);
+      try {
+        const open = () => counted(fileChunks(store.content.blobPath(blob.digest)), progress);
+        await client.uploadBlob(blob, open, { isAbsent: true, signal: inner });
+      } finally {
+        progress?.end();
+      }
+      onEvent?.({ descriptor: blob, outcome: "pushed" });
+    },
+    { limit: PARALLEL_QUESTIONS, signal },
+  );
+}
+
+async function* counted(
+  chunks: AsyncIterable<Uint8Array>,
+  progress: LayerProgress | undefined,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    progress?.add(chunk.length);
+    yield chunk;
+  }
 }
 
 async function checkBlob(store: PushStore, blob: Descriptor): Promise<void> {

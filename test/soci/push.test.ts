@@ -112,7 +112,12 @@ test("pushSociIndex() twice changes nothing", () =>
     const events: PushEvent[] = [];
     await push(digest, { onEvent: (event) => events.push(event) });
     expect(registry.manifest(REPOSITORY, TAG)).toEqual(before);
-    expect(events.slice(0, -1).map(({ outcome }) => outcome)).toEqual(["skipped", "skipped"]);
+    expect(events.map(({ outcome }) => outcome)).toEqual([
+      "skipped",
+      "skipped",
+      "pushing",
+      "pushed",
+    ]);
   }));
 
 test("pushSociIndex() tells of each blob, the index last", () =>
@@ -120,7 +125,9 @@ test("pushSociIndex() tells of each blob, the index last", () =>
     const digest = await create(["one", "two"]);
     const events: PushEvent[] = [];
     await push(digest, { onEvent: (event) => events.push(event) });
-    const digests = events.map(({ descriptor }) => descriptor.digest);
+    const digests = events
+      .filter(({ outcome }) => outcome === "pushed")
+      .map(({ descriptor }) => descriptor.digest);
     expect(digests.slice(0, -1).sort()).toEqual(["one", "two", "{}"].map(digestOf).sort());
     expect(digests.at(-1)).toBe(digest);
   }));
@@ -131,6 +138,24 @@ test("pushSociIndex() puts no index when a zTOC fails", () =>
     registry.failNext(100, { status: 403, method: "POST" });
     await expect(push(digest)).rejects.toMatchObject({ kind: "permission-denied" });
     expect(registry.manifest(REPOSITORY, digest)).toBeUndefined();
+  }));
+
+test("pushSociIndex() asks once for each blob, all at the same time, and sends a few at a time", () =>
+  withSetup({ answerDelayMs: 100 }, async ({ registry, push, create }) => {
+    const digest = await create(["one", "two", "three", "four", "five"]);
+    let [sending, most] = [0, 0];
+    await push(digest, {
+      maxConcurrentUploads: 2,
+      onSend: () => {
+        sending += 1;
+        most = Math.max(most, sending);
+        return { add: () => undefined, end: () => (sending -= 1) };
+      },
+    });
+    const heads = registry.requests.filter(({ method }) => method === "HEAD");
+    expect(heads).toHaveLength(6);
+    expect(registry.requests.slice(0, 6)).toEqual(heads);
+    expect(most).toBe(2);
   }));
 
 test("pushSociIndex() refuses a v2 index", () =>

@@ -5,7 +5,7 @@ import { formatPlatform } from "../../oci/platform.ts";
 import type { ArtifactSink } from "../../soci/artifact-sink.ts";
 import { createIndex } from "../../soci/create-index.ts";
 import { LayoutSink } from "../../soci/layout-sink.ts";
-import { openLocalStore } from "../../soci/local-store.ts";
+import { type LocalStore, openLocalStore } from "../../soci/local-store.ts";
 import { defineCommand } from "../command.ts";
 import { IMAGE_ARG, openSource, PLATFORMS_FLAGS, platformsOf } from "../image-flags.ts";
 import { openZtocFactory } from "../open-ztoc-factory.ts";
@@ -16,16 +16,22 @@ import { INDEX_FLAGS, optimizationsOf } from "./index-flags.ts";
 import { layerJson, layerLine } from "./layer-report.ts";
 import { prefetchFilesOf } from "./prefetch-files.ts";
 import { prefetchJson, reportPrefetch } from "./prefetch-report.ts";
+import { IndexPusher, PUSH_FLAGS } from "./push-index.ts";
+import { openPushTarget } from "./push-target.ts";
 
 export const createCommand = defineCommand({
   name: "create",
   summary: "Build the SOCI index of an image",
   description:
-    "Builds a v1 SOCI index: a zTOC for each layer that is large enough, several layers at once, each read once and never stored. The index goes to the local store, from where `sociable push` takes it, or into an OCI layout. Layers that cannot be indexed are named with the reason; the image works without them.",
+    "Builds a v1 SOCI index: a zTOC for each layer that is large enough, several layers at once, each read once and never stored. The index goes to the local store, from where --push or `sociable push` sends it to the image's repository, or into an OCI layout. Layers that cannot be indexed are named with the reason; the image works without them.",
   examples: [
     {
       command: "sociable create registry.example.com/team/app:1.4",
       explanation: "Index an image in its registry, without pulling it",
+    },
+    {
+      command: "sociable create --push --existing-index skip registry.example.com/team/app:1.4",
+      explanation: "Index it and push the index, unless it has one: nothing else is needed",
     },
     {
       command: "sociable create --output oci:./app oci:./app:latest",
@@ -46,6 +52,11 @@ export const createCommand = defineCommand({
       valueName: "oci:DIR",
       description: "Put the index into this OCI layout, not into the local store",
     },
+    push: {
+      type: "boolean",
+      description: "Push the index to the image's repository at once, as `sociable push` does",
+    },
+    ...PUSH_FLAGS,
     ...REGISTRY_FLAGS,
     json: {
       type: "boolean",
@@ -56,11 +67,34 @@ export const createCommand = defineCommand({
     const optimizations = optimizationsOf(flags);
     const platforms = platformsOf(flags);
     const prefetchFiles = await prefetchFilesOf(flags, io.cwd);
-    await using source = await openSource(args.image, { flags, io, log, signal });
+    if (flags.push && flags.output !== undefined) {
+      throw new SociError(
+        "invalid-argument",
+        "Cannot use --push with --output: the index goes to the local store, and from there",
+      );
+    }
+    const registry = { flags, io, log, signal };
+    await using target = flags.push ? await openPushTarget(args.image, registry) : undefined;
+    await using source = target ?? (await openSource(args.image, registry));
     await using sink = await openSink(flags.output, { root, cwd: io.cwd, signal });
     using factory = openZtocFactory(services, sink.directory);
+    const stdout = flags.json ? undefined : io.stdout;
+    const pusher =
+      target &&
+      sink.store &&
+      new IndexPusher({
+        source: target,
+        store: sink.store,
+        existingIndex: flags["existing-index"],
+        maxConcurrentUploads: flags["max-concurrent-uploads"],
+        stdout,
+        log,
+        progress,
+        signal,
+      });
     const results: unknown[] = [];
     for (const image of await selectImages(source, platforms, { signal })) {
+      if (pusher !== undefined && !(await pusher.isWanted(image))) continue;
       const lines: Promise<void>[] = [];
       const created = await createIndex(image, {
         source,
@@ -75,12 +109,12 @@ export const createCommand = defineCommand({
         signal,
         onLayer: (outcome) => {
           const line = layerLine(outcome);
-          if (!flags.json && line !== "") lines.push(io.stdout.write(`${line}\n`));
+          if (stdout !== undefined && line !== "") lines.push(stdout.write(`${line}\n`));
         },
         onRead: ({ digest, size }) => progress.item(digest, { totalBytes: size }),
       });
       await Promise.all(lines);
-      await reportPrefetch(created, { stdout: flags.json ? undefined : io.stdout, log });
+      await reportPrefetch(created, { stdout, log });
       const { descriptor, layers } = created;
       const platform = formatPlatform(image.platform);
       results.push({
@@ -91,9 +125,8 @@ export const createCommand = defineCommand({
         layers: layers.map(layerJson),
         ...prefetchJson(created),
       });
-      if (!flags.json) {
-        await io.stdout.write(`index ${descriptor.digest} for ${safeText(platform)}\n`);
-      }
+      await stdout?.write(`index ${descriptor.digest} for ${safeText(platform)}\n`);
+      await pusher?.push(descriptor.digest, image);
     }
     if (flags.json) await writeJson(io.stdout, results);
   },
@@ -101,6 +134,8 @@ export const createCommand = defineCommand({
 
 interface OpenedSink extends AsyncDisposable {
   readonly sink: ArtifactSink;
+  /** The sink, where it is the local store. */
+  readonly store: LocalStore | undefined;
   /** On the same disk: for what is too large for memory meanwhile. */
   readonly directory: string;
 }
@@ -117,6 +152,7 @@ async function openSink(
     const store = await openLocalStore({ root, signal });
     return {
       sink: store,
+      store,
       directory: root,
       [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
     };
@@ -129,5 +165,10 @@ async function openSink(
   }
   const directory = resolve(cwd, output.slice("oci:".length));
   const sink = await LayoutSink.open(directory);
-  return { sink, directory, [Symbol.asyncDispose]: () => sink[Symbol.asyncDispose]() };
+  return {
+    sink,
+    store: undefined,
+    directory,
+    [Symbol.asyncDispose]: () => sink[Symbol.asyncDispose](),
+  };
 }

@@ -1,16 +1,11 @@
-import { SociError } from "../../errors.ts";
-import { openRegistry } from "../../oci/open-image-source.ts";
-import { formatPlatform } from "../../oci/platform.ts";
-import { RegistrySource } from "../../oci/registry-source.ts";
 import { selectImages } from "../../oci/select-images.ts";
-import { parseSourceName } from "../../oci/source-name.ts";
-import { SOCI_INDEX_V1 } from "../../soci/annotations.ts";
 import { openLocalStore } from "../../soci/local-store.ts";
-import { DEFAULT_MAX_CONCURRENT_UPLOADS, pushSociIndex } from "../../soci/push.ts";
 import { defineCommand } from "../command.ts";
 import { PLATFORMS_FLAGS, platformsOf } from "../image-flags.ts";
 import { writeJson } from "../output.ts";
-import { REGISTRY_FLAGS, registryOptions } from "../registry-options.ts";
+import { REGISTRY_FLAGS } from "../registry-options.ts";
+import { IndexPusher, PUSH_FLAGS, type PushedIndex } from "./push-index.ts";
+import { openPushTarget } from "./push-target.ts";
 
 export const pushCommand = defineCommand({
   name: "push",
@@ -27,6 +22,10 @@ export const pushCommand = defineCommand({
       explanation: "Push every platform's index to a registry on this machine",
     },
     {
+      command: "sociable push --existing-index skip registry.example.com/team/app:1.4",
+      explanation: "Push only where the repository has no index of the image",
+    },
+    {
       command: "sociable push --user ci registry.example.com/team/app:1.4 < password.txt",
       explanation: "Log in with a password that no other user of the machine can see",
     },
@@ -34,14 +33,7 @@ export const pushCommand = defineCommand({
   args: [{ name: "image", required: true, description: "REF of the image in its registry" }],
   flags: {
     ...PLATFORMS_FLAGS,
-    "max-concurrent-uploads": {
-      type: "integer",
-      default: DEFAULT_MAX_CONCURRENT_UPLOADS,
-      min: 1,
-      max: 64,
-      valueName: "N",
-      description: "How many blobs are sent at once",
-    },
+    ...PUSH_FLAGS,
     quiet: {
       type: "boolean",
       short: "q",
@@ -53,51 +45,26 @@ export const pushCommand = defineCommand({
       description: "Print a JSON array: for each platform the index's digest and its blobs",
     },
   },
-  async run({ args, flags, io, log, root, signal }) {
-    const name = parseSourceName(args.image);
-    if (name.transport !== "registry") {
-      throw new SociError(
-        "invalid-argument",
-        `Cannot push to "${args.image}": want the name of an image in a registry`,
-        { hint: "`sociable create --output oci:DIR` writes an index into a layout" },
-      );
-    }
-    const { reference } = name;
-    const options = await registryOptions(reference.registry, { flags, io, log, signal });
-    const client = await openRegistry(reference, options);
-    await using source = new RegistrySource({ reference, client });
+  async run({ args, flags, io, log, root, signal, progress }) {
+    await using source = await openPushTarget(args.image, { flags, io, log, signal });
     await using store = await openLocalStore({ root, signal });
-    const results: unknown[] = [];
     const isTalking = !flags.json && !flags.quiet;
+    const pusher = new IndexPusher({
+      source,
+      store,
+      existingIndex: flags["existing-index"],
+      maxConcurrentUploads: flags["max-concurrent-uploads"],
+      stdout: isTalking ? io.stdout : undefined,
+      log,
+      progress,
+      signal,
+    });
+    const results: PushedIndex[] = [];
     for (const image of await selectImages(source, platformsOf(flags), { signal })) {
-      const platform = formatPlatform(image.platform);
-      const newest = store.artifacts
-        .findIndexes(image.descriptor.digest)
-        .find(({ artifactType }) => artifactType === SOCI_INDEX_V1);
-      if (newest === undefined) {
-        throw new SociError(
-          "not-found",
-          `could not find any soci index manifest v1 to push for platform ${platform}`,
-          { hint: `Build it first: sociable create --platform ${platform} ${args.image}` },
-        );
-      }
-      if (isTalking) await io.stdout.write(`pushing soci index with digest: ${newest.digest}\n`);
-      const blobs: unknown[] = [];
-      const lines: Promise<void>[] = [];
-      await pushSociIndex(newest.digest, {
-        client,
-        store,
-        maxConcurrentUploads: flags["max-concurrent-uploads"],
-        signal,
-        onEvent: ({ descriptor: { digest, size, mediaType }, outcome }) => {
-          blobs.push({ digest, size, mediaType, outcome });
-          const words = outcome === "pushed" ? "successfully pushed" : "skipped";
-          if (isTalking) lines.push(io.stdout.write(`${words} artifact with digest: ${digest}\n`));
-        },
-      });
-      await Promise.all(lines);
-      results.push({ digest: newest.digest, platform, subject: image.descriptor.digest, blobs });
-      if (flags.quiet && !flags.json) await io.stdout.write(`${newest.digest}\n`);
+      const pushed = await pusher.pushNewest(image);
+      if (pushed === undefined) continue;
+      results.push(pushed);
+      if (flags.quiet && !flags.json) await io.stdout.write(`${pushed.digest}\n`);
     }
     if (flags.json) await writeJson(io.stdout, results);
   },

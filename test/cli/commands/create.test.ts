@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { exists, readFile } from "node:fs/promises";
+import { exists, readFile, writeFile } from "node:fs/promises";
 import {
   type BuiltLayer,
   buildImage,
@@ -134,6 +134,7 @@ describe("sociable create", () => {
       flags: ["-p", "linux/amd64", "--all-platforms"],
     },
     { title: "an output that is no layout", flags: ["--output", "dir"] },
+    { title: "both --push and --output", flags: ["--push", "--output", "oci:out"] },
     { title: "an unknown optimization", flags: ["--optimizations", "speed"] },
     { title: "a span size that is no size", flags: ["--span-size", "big"] },
   ])("exits 2 for $title", async ({ flags }) => {
@@ -167,6 +168,52 @@ describe("sociable create", () => {
       { status: "built" },
       { status: "skipped", reason: "refused" },
     ]);
+  });
+
+  test("pushes the index at once with --push", async () => {
+    await using cli = await cliImage(image);
+    const { code, stdout } = await cli.run(["create", "--push", ...ALL, cli.name]);
+    expect(code).toBe(0);
+    const digest = /^index (sha256:[0-9a-f]{64})/m.exec(stdout)?.[1] ?? "";
+    expect(cli.registry.manifest("app", digest)).toBeDefined();
+    expect(stdout).toContain(`successfully pushed artifact with digest: ${digest}`);
+  });
+
+  test("builds nothing with --push where there is an index and that is to do", async () => {
+    await using cli = await cliImage(image);
+    await cli.run(["create", "--push", ...ALL, cli.name]);
+    cli.registry.clearRequests();
+    const argv = ["create", "--push", "--existing-index", "skip", "--force", ...ALL, cli.name];
+    const { code, stdout } = await cli.run(argv);
+    expect(code).toBe(0);
+    expect(stdout).toContain("skipping pushing artifacts");
+    // The config alone, which names the platform.
+    expect(cli.registry.requests.filter(({ path }) => path.includes("/blobs/"))).toHaveLength(1);
+  });
+
+  test("stores prefetch artifacts of files that are named or listed", async () => {
+    await using cli = await cliImage(image);
+    await writeFile(cli.temp.join("list.json"), JSON.stringify([" /c ", ""]));
+    const flags = ["--prefetch-file", "a,nowhere", "--prefetch-files-json", "list.json"];
+    const { code, stdout, stderr } = await cli.run(["create", ...ALL, ...flags, cli.name]);
+    expect(code).toBe(0);
+    for (const layer of [image.layers[0], image.layers[2]]) {
+      expect(stdout).toContain(`Created prefetch artifact for layer ${layer?.descriptor.digest}: `);
+    }
+    expect(stdout.match(/^Created prefetch artifact/gm)).toHaveLength(2);
+    expect(stderr).toContain("nowhere");
+  });
+
+  test.each([
+    { title: "no list", text: undefined },
+    { title: "an object", text: '{"a":1}' },
+    { title: "a list that is cut off", text: "[1" },
+    { title: "numbers", text: "[1]" },
+  ])("exits 2 for $title as --prefetch-files-json", async ({ text }) => {
+    await using cli = await cliImage(image);
+    if (text !== undefined) await writeFile(cli.temp.join("list.json"), text);
+    const argv = ["create", "--prefetch-files-json", "list.json", cli.name];
+    expect(await cli.run(argv)).toMatchObject({ code: 2, stdout: "" });
   });
 
   test("exits 1 for an image that is not there", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { buildImage, writeLayout } from "../../support/image-builder.ts";
+import { buildImage, buildIndex, writeLayout } from "../../support/image-builder.ts";
 import { sampleBytes } from "../../support/sample-bytes.ts";
 import { cliImage } from "./cli-image.ts";
 
@@ -22,7 +22,9 @@ describe("sociable push", () => {
     const digest = await digestCreated((await cli.run([...CREATE, cli.name])).stdout);
     const { code, stdout } = await cli.run(["push", cli.name]);
     expect(code).toBe(0);
-    expect(stdout).toStartWith(`pushing soci index with digest: ${digest}\n`);
+    expect(stdout).toStartWith(
+      `checking if a soci index already exists in remote repository...\npushing soci index with digest: ${digest}\n`,
+    );
     expect(stdout.match(/^successfully pushed artifact with digest: sha256:/gm)).toHaveLength(4);
     expect(cli.registry.manifest("app", digest)).toBeDefined();
   });
@@ -51,12 +53,88 @@ describe("sociable push", () => {
 
   test("sends nothing twice", async () => {
     await using cli = await cliImage(image);
-    await cli.run([...CREATE, cli.name]);
+    const digest = await digestCreated((await cli.run([...CREATE, cli.name])).stdout);
     await cli.run(["push", cli.name]);
     cli.registry.clearRequests();
     const { stdout } = await cli.run(["push", cli.name]);
     expect(cli.registry.requests.filter(({ method }) => method === "POST")).toEqual([]);
+    expect(cli.registry.requests.filter(({ method }) => method === "HEAD")).toEqual([]);
+    expect(stdout).toEndWith(`skipped artifact with digest: ${digest}\n`);
+  });
+
+  test("asks for each blob once and no more where it does not look for indexes", async () => {
+    await using cli = await cliImage(image);
+    await cli.run([...CREATE, cli.name]);
+    await cli.run(["push", cli.name]);
+    cli.registry.clearRequests();
+    const { stdout } = await cli.run(["push", "--existing-index", "allow", cli.name]);
     expect(stdout.match(/^skipped artifact with digest: /gm)).toHaveLength(3);
+    const methods = cli.registry.requests.map(({ method }) => method);
+    expect(methods.filter((method) => method === "HEAD")).toHaveLength(1 + image.layers.length);
+    expect(methods.filter((method) => method === "POST")).toEqual([]);
+  });
+
+  test.each([
+    { title: "says that there is one", flags: [], word: "[WARN] soci index found", pushed: true },
+    {
+      title: "leaves it at that",
+      flags: ["--existing-index", "skip"],
+      word: "skipping pushing artifacts for image manifest",
+      pushed: false,
+    },
+    {
+      title: "does not look",
+      flags: ["--existing-index", "allow"],
+      word: "pushing soci index",
+      pushed: true,
+    },
+  ])("where the repository has another index: $title", async ({ flags, word, pushed }) => {
+    await using cli = await cliImage(image);
+    await cli.run([...CREATE, cli.name]);
+    await cli.run(["push", cli.name]);
+    const digest = await digestCreated(
+      (await cli.run([...CREATE, "--span-size", "64KiB", cli.name])).stdout,
+    );
+    const { code, stdout } = await cli.run(["push", ...flags, cli.name]);
+    expect(code).toBe(0);
+    expect(stdout).toContain(word);
+    expect(cli.registry.manifest("app", digest) !== undefined).toBe(pushed);
+  });
+
+  test("says that there are several", async () => {
+    await using cli = await cliImage(image, { referrersApi: false });
+    for (const size of ["64KiB", "128KiB"]) {
+      await cli.run([...CREATE, "--span-size", size, cli.name]);
+      await cli.run(["push", cli.name]);
+    }
+    const { stdout } = await cli.run(["push", "--existing-index", "skip", cli.name]);
+    expect(stdout).toContain("multiple soci indices found in remote repository: skipping");
+  });
+
+  test("exits 2 for an unknown answer to an index that exists", async () => {
+    await using cli = await cliImage(image);
+    expect(await cli.run(["push", "--existing-index", "bogus", cli.name])).toMatchObject({
+      code: 2,
+      stdout: "",
+    });
+  });
+
+  test("pushes the newest index of each platform", async () => {
+    const other = await buildImage({
+      layers: [{ entries: [{ name: "c", content: sampleBytes(50_000, 5) }] }],
+      platform: { os: "linux", architecture: "arm64" },
+    });
+    await using cli = await cliImage(
+      buildIndex([
+        { image, platform: { os: "linux", architecture: "amd64" } },
+        { image: other, platform: { os: "linux", architecture: "arm64" } },
+      ]),
+    );
+    await cli.run([...CREATE, "--all-platforms", "--span-size", "64KiB", cli.name]);
+    const { stdout } = await cli.run([...CREATE, "--all-platforms", cli.name]);
+    const newest = JSON.parse(stdout).map(({ digest }: { digest: string }) => digest);
+    const pushed = await cli.run(["push", "--all-platforms", "-q", cli.name]);
+    expect(pushed.stdout.trim().split("\n")).toEqual(newest);
   });
 
   test("prints the digest alone with --quiet", async () => {
