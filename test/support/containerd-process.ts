@@ -1,7 +1,12 @@
 import { existsSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { type CompareOptions, differences, listDirectory } from "./compare-trees.ts";
+import {
+  type CompareOptions,
+  differences,
+  type ListedPath,
+  listDirectory,
+} from "./compare-trees.ts";
 import {
   type ContainerdConfigOptions,
   containerdAddress,
@@ -55,6 +60,7 @@ const BOOTED = "successfully booted";
 export class ContainerdProcess implements AsyncDisposable {
   readonly address: string;
   readonly #options: ContainerdOptions;
+  readonly #startedMs = Date.now();
   #process: DaemonProcess;
   #ids = 0;
 
@@ -129,8 +135,14 @@ export class ContainerdProcess implements AsyncDisposable {
     { snapshotter = "overlayfs", namespace }: { snapshotter?: string } & NamespaceOptions = {},
   ): Promise<void> {
     const options = namespace === undefined ? {} : { namespace };
-    const flags = ["--plain-http", "--snapshotter", snapshotter];
+    // Of containerd 2, only this way takes any snapshotter; of 1.6 there is no other.
+    const flags = ["--plain-http", ...(await this.#localPull()), "--snapshotter", snapshotter];
     await this.ctrOutput(["images", "pull", ...flags, image], options);
+  }
+
+  async #localPull(): Promise<readonly string[]> {
+    const help = await this.ctrOutput(["images", "pull", "--help"]);
+    return help.includes("--local") ? ["--local"] : [];
   }
 
   /** Runs a container to its end and deletes it; its output is the result. */
@@ -228,7 +240,7 @@ export class ContainerdProcess implements AsyncDisposable {
       await Array.fromAsync(listDirectory(ours.directory, options)),
       await Array.fromAsync(listDirectory(theirs.directory, options)),
     ];
-    return differences(gotNodes, wantNodes, compare);
+    return differences(...withoutMadeTimes(gotNodes, wantNodes, this.#startedMs), compare);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -238,6 +250,23 @@ export class ContainerdProcess implements AsyncDisposable {
     await unmountBelow(directory);
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/**
+ * Both without the times of directories that were written to while somebody unpacked: those that no
+ * layer lists, or not every layer that puts something there.
+ */
+function withoutMadeTimes(
+  got: readonly ListedPath[],
+  want: readonly ListedPath[],
+  startedMs: number,
+): [ListedPath[], ListedPath[]] {
+  const isMade = ({ type, mtime }: ListedPath): boolean =>
+    type === "dir" && Number(mtime) >= Math.floor(startedMs / 1000);
+  const made = new Set([...got, ...want].filter(isMade).map(({ path }) => path));
+  const timeless = (node: ListedPath): ListedPath =>
+    made.has(node.path) ? { ...node, mtime: "when it was unpacked" } : node;
+  return [got.map(timeless), want.map(timeless)];
 }
 
 function spawn({ directory, program = "containerd" }: ContainerdOptions): DaemonProcess {

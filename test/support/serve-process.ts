@@ -8,6 +8,8 @@ import { unmountBelow } from "./unmount-below.ts";
 export interface ServeOptions {
   /** State root, socket and configuration are below it. */
   readonly directory: string;
+  /** Another state root. */
+  readonly root?: string;
   /** TOML behind what every test needs; top-level keys may begin it. */
   readonly config?: string;
   /** The socket of the containerd that it may ask, running or not. */
@@ -71,7 +73,7 @@ export class ServeProcess implements AsyncDisposable {
   }
 
   get root(): string {
-    return join(this.#options.directory, "root");
+    return this.#options.root ?? join(this.#options.directory, "root");
   }
 
   get pid(): number {
@@ -153,7 +155,8 @@ export class ServeProcess implements AsyncDisposable {
     await this.kill();
     const { directory } = this.#options;
     await unmountBelow(directory);
-    const live = await liveDirectoryOf(this.root).catch(() => undefined);
+    // Of a root that is not below it, somebody else takes care.
+    const live = await liveDirectoryOf(join(directory, "root")).catch(() => undefined);
     if (live !== undefined) await rm(live, { recursive: true, force: true });
     await rm(directory, { recursive: true, force: true });
   }
