@@ -128,6 +128,11 @@ export class ArtifactDatabase implements Disposable {
     );
   }
 
+  /** In the order of their digests. */
+  listPrefetch(): readonly Artifact[] {
+    return this.#select("WHERE type = 'soci_prefetch' ORDER BY digest, oci_digest", []);
+  }
+
   /** zTOCs that were built of this layer with this span size, the first the one to use. */
   findZtocs(layer: Digest, spanSize: number): readonly Artifact[] {
     return this.#select(

@@ -201,6 +201,11 @@ export class LocalStore implements AsyncDisposable {
     return fileChunks(this.content.blobPath(digest));
   }
 
+  /** The exact bytes of a prefetch artifact. @throws not-found, data-loss */
+  readPrefetchBytes(digest: Digest): Promise<Uint8Array> {
+    return this.content.readBlob(digest, { maxBytes: MAX_INDEX_BYTES });
+  }
+
   /** A zTOC that was built of this layer with this span size and is here. */
   async findZtoc(layer: Digest, spanSize: number): Promise<Artifact | undefined> {
     for (const artifact of this.artifacts.findZtocs(layer, spanSize)) {

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Digest } from "../../../src/oci/digest.ts";
+import type { CommandGroup } from "../../../src/cli/registry-entry.ts";
 import { runCli } from "../../../src/cli/run-cli.ts";
 import { type LocalStore, openLocalStore } from "../../../src/soci/local-store.ts";
 import { type BuiltLayer, buildLayer, type LayerEntry } from "../../support/image-builder.ts";
@@ -22,7 +23,10 @@ export interface Sandbox extends AsyncDisposable {
   readonly root: string;
   /** A path in the working directory. */
   join(name: string): string;
-  run(argv: readonly string[], io?: FakeIoOptions): Promise<SandboxResult>;
+  run(
+    argv: readonly string[],
+    io?: FakeIoOptions & { readonly registry?: CommandGroup },
+  ): Promise<SandboxResult>;
   write(name: string, bytes: Uint8Array | string): Promise<void>;
   openStore(): Promise<LocalStore>;
 }
@@ -34,9 +38,13 @@ export async function sandbox(): Promise<Sandbox> {
     path: dir.path,
     root,
     join: (name) => join(dir.path, name),
-    run: async (argv, options = {}) => {
+    run: async (argv, { registry, ...options } = {}) => {
       const io = new FakeIo({ ...options, cwd: dir.path });
-      const code = await runCli([...argv, "--root", root], { io, services: {} });
+      const code = await runCli([...argv, "--root", root], {
+        io,
+        services: {},
+        ...(registry === undefined ? {} : { registry }),
+      });
       const { stdoutText: stdout, stdoutBytes, stderrText: stderr } = io;
       return { code, stdout, stdoutBytes, stderr };
     },
