@@ -119,7 +119,10 @@ type StreamOptions = WaitOptions & { readonly what: string };
 function serializer<Request, Response>(
   method: Method<Request, Response>,
 ): (value: Partial<Request>) => Buffer {
-  return (value) => Buffer.from(method.request.encode(value));
+  return (value) => {
+    const bytes = method.request.encode(value);
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  };
 }
 
 function deadlineIn(ms: number): { readonly deadline?: number } {

@@ -32,8 +32,9 @@ export class SnapshotsClient {
     { parent = "", labels = {}, signal }: PrepareOptions = {},
   ): Promise<readonly Mount[]> {
     const request = { snapshotter: this.snapshotter, key, parent, labels };
-    const what = `prepare snapshot "${key}"`;
-    return (await this.#calls.unary(SNAPSHOTS_SERVICE.prepare, request, { what, signal })).mounts;
+    // A snapshotter may fetch the whole layer meanwhile.
+    const options = { what: `prepare snapshot "${key}"`, signal, timeoutMs: 0 };
+    return (await this.#calls.unary(SNAPSHOTS_SERVICE.prepare, request, options)).mounts;
   }
 
   async view(
@@ -61,8 +62,9 @@ export class SnapshotsClient {
     }: WaitOptions & { readonly name: string; readonly labels?: Labels },
   ): Promise<void> {
     const request = { snapshotter: this.snapshotter, name, key, labels };
-    const what = `commit snapshot "${key}"`;
-    await this.#calls.unary(SNAPSHOTS_SERVICE.commit, request, { what, signal });
+    // What a snapshot takes on disk is counted meanwhile.
+    const options = { what: `commit snapshot "${key}"`, signal, timeoutMs: 0 };
+    await this.#calls.unary(SNAPSHOTS_SERVICE.commit, request, options);
   }
 
   async remove(key: string, { signal }: WaitOptions = {}): Promise<void> {
