@@ -12,6 +12,7 @@ import {
   SELECT_SNAPSHOT,
   type SnapshotRow,
 } from "./metastore-schema.ts";
+import { MicrosecondClock } from "./microsecond-clock.ts";
 import { NO_USAGE, type Snapshot, type Usage } from "./snapshot.ts";
 
 export interface NewSnapshot {
@@ -46,7 +47,7 @@ export interface SnapshotSelection {
 export class Metastore implements Disposable {
   readonly #db: Database;
   readonly #path: string;
-  #lastTime = 0;
+  readonly #clock = new MicrosecondClock();
 
   private constructor(db: Database, path: string) {
     this.#db = db;
@@ -155,7 +156,7 @@ export class Metastore implements Disposable {
         );
       }
       const below = this.#rebase(active, parent);
-      const now = this.#now();
+      const now = this.#clock.now();
       this.#db
         .query(
           "UPDATE snapshots SET name = $name, kind = 'committed', parent_id = $parent, created_at = $now, updated_at = $now, labels = $labels, size = $size, inodes = $inodes WHERE id = $id",
@@ -201,7 +202,7 @@ export class Metastore implements Disposable {
       const changed = applyLabelUpdate(old, labels, fieldPaths);
       this.#db
         .query("UPDATE snapshots SET labels = ?, updated_at = ? WHERE id = ?")
-        .run(JSON.stringify(changed), Math.max(this.#now(), old.updatedAt + 1), old.id);
+        .run(JSON.stringify(changed), Math.max(this.#clock.now(), old.updatedAt + 1), old.id);
       return this.get(name);
     });
   }
@@ -296,7 +297,7 @@ export class Metastore implements Disposable {
     parent: Snapshot | undefined,
     layer?: ServedLayer,
   ): number {
-    const now = this.#now();
+    const now = this.#clock.now();
     const { lastInsertRowid } = this.#db
       .query(
         "INSERT INTO snapshots (name, parent_id, kind, created_at, updated_at, labels, size, inodes, layer) VALUES ($name, $parent, $kind, $now, $now, $labels, $size, $inodes, $layer)",
@@ -336,12 +337,6 @@ export class Metastore implements Disposable {
       "failed-precondition",
       `Cannot commit ${JSON.stringify(active.name)} over ${JSON.stringify(parent)}: its parent is ${JSON.stringify(active.parent.name)}`,
     );
-  }
-
-  /** Microseconds, and each call later than the one before. */
-  #now(): number {
-    this.#lastTime = Math.max(Date.now() * 1000, this.#lastTime + 1);
-    return this.#lastTime;
   }
 
   // containerd believes what it was told of a committed snapshot for ever, so it must be on disk. An

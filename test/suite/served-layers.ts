@@ -22,14 +22,8 @@ export interface ServedLayersSuite {
   readonly open: (options?: OpenOptions) => Promise<OpenedSnapshotter>;
 }
 
-interface Recorded {
-  readonly log: Logger;
-  readonly records: LogRecord[];
-  /** Fields of the records that say what became of a layer. */
-  kinds(): readonly string[];
-}
-
-function record(): Recorded {
+/** A log, its records, and the fields of these that say what became of a layer. */
+function record(): { log: Logger; records: LogRecord[]; kinds(): readonly string[] } {
   const records: LogRecord[] = [];
   const kinds = ["remote-snapshot-prepared", "local-snapshot-prepared", "defer-snapshot-runtime"];
   return {
