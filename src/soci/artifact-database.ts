@@ -101,6 +101,30 @@ export class ArtifactDatabase implements Disposable {
     });
   }
 
+  /** Every row, in the order of digests. */
+  listAll(): readonly Artifact[] {
+    return this.#select("ORDER BY digest, oci_digest, image_name", []);
+  }
+
+  /** Whether an artifact is listed as made of this manifest or layer. */
+  has(digest: Digest, origin: Digest): boolean {
+    return this.#select("WHERE digest = ? AND oci_digest = ? LIMIT 1", [digest, origin]).length > 0;
+  }
+
+  /** Removes the rows of artifacts for which `isThere` is false while no one can add any; their digests. */
+  prune(isThere: (artifact: Artifact) => boolean): readonly Digest[] {
+    return this.#write(() => {
+      const gone = new Set(
+        this.listAll()
+          .filter((artifact) => !isThere(artifact))
+          .map(({ digest }) => digest),
+      );
+      const remove = this.#db.query("DELETE FROM artifacts WHERE digest = ?");
+      for (const digest of gone) remove.run(digest);
+      return [...gone];
+    });
+  }
+
   /** The artifact of this digest; of several rows the newest. */
   get(digest: Digest): Artifact | undefined {
     return this.#select("WHERE digest = ? ORDER BY created_at DESC LIMIT 1", [digest])[0];

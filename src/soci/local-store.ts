@@ -11,6 +11,7 @@ import { LayoutWriter } from "../oci/layout-writer.ts";
 import { PREFETCH_MEDIA_TYPE, ZTOC_MEDIA_TYPE } from "./annotations.ts";
 import type { Artifact } from "./artifact.ts";
 import { ArtifactDatabase } from "./artifact-database.ts";
+import { entryOfOrigin } from "./index-origin.ts";
 import {
   artifactTypeOfVersion,
   decodeSociIndex,
@@ -113,7 +114,7 @@ export class LocalStore implements AsyncDisposable {
       ...(size === undefined ? {} : { size }),
     };
     const descriptor = await this.content.putBlob(expected, chunks, { signal });
-    const isListed = this.#list({
+    const isListed = this.list({
       ...originOfLayer(layer),
       digest: descriptor.digest,
       type: "soci_layer",
@@ -133,7 +134,7 @@ export class LocalStore implements AsyncDisposable {
   /** Stores a prefetch artifact. Its descriptor has no annotations. */
   async putPrefetch(bytes: Uint8Array, { layer, signal }: PutPrefetchOptions): Promise<Descriptor> {
     const descriptor = await this.content.putBytes(PREFETCH_MEDIA_TYPE, bytes, { signal });
-    const isListed = this.#list({
+    const isListed = this.list({
       ...originOfLayer(layer),
       digest: descriptor.digest,
       type: "soci_prefetch",
@@ -172,8 +173,8 @@ export class LocalStore implements AsyncDisposable {
         signal,
       });
       await this.content.putBlob(descriptor, [bytes], { signal });
-      await this.content.addToIndex(descriptor, { signal });
-      if (this.#list(artifact)) return descriptor;
+      await this.content.addToIndex(entryOfOrigin(descriptor, options), { signal });
+      if (this.list(artifact)) return descriptor;
     }
     throw new SociError(
       "unavailable",
@@ -214,6 +215,15 @@ export class LocalStore implements AsyncDisposable {
     return undefined;
   }
 
+  /** Lists an artifact of which the bytes are here; whether they are. Nobody can remove them before. */
+  list(artifact: Artifact): boolean {
+    const path = this.content.blobPath(artifact.digest);
+    return this.artifacts.put(
+      artifact,
+      () => statSync(path, { throwIfNoEntry: false }) !== undefined,
+    );
+  }
+
   /**
    * Removes an artifact: its rows, then its entry in the layout, then its bytes. The zTOCs of an index
    * stay: others may have them too. Whether it was listed.
@@ -228,15 +238,6 @@ export class LocalStore implements AsyncDisposable {
   /** Closes the store; twice is fine. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#resources.disposeAsync();
-  }
-
-  // Nobody can remove the bytes between the look at them and the row.
-  #list(artifact: Artifact): boolean {
-    const path = this.content.blobPath(artifact.digest);
-    return this.artifacts.put(
-      artifact,
-      () => statSync(path, { throwIfNoEntry: false }) !== undefined,
-    );
   }
 }
 
