@@ -219,8 +219,18 @@ export class Snapshotter implements AsyncDisposable {
     try {
       return await this.#stacks.mountsOf(snapshot, wait);
     } catch (error) {
-      this.#discard(this.#metastore.remove(snapshot.name));
+      this.#undo(snapshot);
       throw error;
+    }
+  }
+
+  /** Takes back what was made for a call that fails. */
+  #undo(snapshot: Snapshot): void {
+    try {
+      this.#discard(this.#metastore.remove(snapshot.name));
+    } catch (error) {
+      // What the call failed with says more; containerd removes a snapshot that it did not get.
+      this.#log.warn("failed to take a snapshot back", { key: snapshot.name, error });
     }
   }
 
