@@ -6,7 +6,7 @@ import { SociError } from "../errors.ts";
 import type { FuseNegotiated } from "../fuse/init.ts";
 import { notifyInvalInode } from "../fuse/replies.ts";
 import type { IdMappings } from "../lazyfs/id-map.ts";
-import type { MountFeatures } from "../lazyfs/lazy-file-system.ts";
+import type { MountFeatures } from "../lazyfs/mount-features.ts";
 import { ROOT_ID } from "../lazyfs/node-id.ts";
 import type { Logger } from "../observability/log.ts";
 import type { FuseWorkerPort } from "../threads/fuse-workers.ts";

@@ -1,7 +1,7 @@
 import { SociError } from "../errors.ts";
 import type { FuseNegotiated } from "../fuse/init.ts";
 import type { IdMap, IdMappings } from "../lazyfs/id-map.ts";
-import type { MountFeatures } from "../lazyfs/lazy-file-system.ts";
+import type { MountFeatures } from "../lazyfs/mount-features.ts";
 import { MAX_TABLES } from "../lazyfs/node-id.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { JsonObject, parseJson } from "../oci/json-document.ts";

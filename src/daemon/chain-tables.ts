@@ -1,7 +1,7 @@
 import { openPrivateTable } from "../cache/private-table.ts";
 import { leaseTable, mapTable } from "../cache/table-file.ts";
 import { SociError } from "../errors.ts";
-import type { MountFeatures } from "../lazyfs/lazy-file-system.ts";
+import type { MountFeatures } from "../lazyfs/mount-features.ts";
 import { ChainTable } from "../tree/chain-table.ts";
 import type { ServedLayerLease } from "./served-layers.ts";
 

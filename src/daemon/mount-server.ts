@@ -1,5 +1,5 @@
 import type { IdMappings } from "../lazyfs/id-map.ts";
-import type { MountFeatures } from "../lazyfs/lazy-file-system.ts";
+import type { MountFeatures } from "../lazyfs/mount-features.ts";
 import type { Logger } from "../observability/log.ts";
 import type { MountRoot, MountTable } from "../threads/fuse-messages.ts";
 import {

@@ -7,13 +7,13 @@ const FOREVER = 0x7fff_ffff;
 
 // Every byte of a struct is written: the buffers hold the replies before.
 
-/** fuse_entry_out of a node that is there, valid for ever. */
+/** fuse_entry_out of a node that is there, valid for ever; its attributes too, unless they change. */
 export function writeEntry(view: DataView, start: number, node: number, attr: FuseAttr): void {
   const { at } = fuse_entry_out;
   writeI64(view, start + at.nodeid, node);
   writeI64(view, start + at.generation, 0);
   writeI64(view, start + at.entry_valid, FOREVER);
-  writeI64(view, start + at.attr_valid, FOREVER);
+  writeI64(view, start + at.attr_valid, attr.isChanging ? 0 : FOREVER);
   view.setInt32(start + at.entry_valid_nsec, 0, true);
   view.setInt32(start + at.attr_valid_nsec, 0, true);
   writeAttr(view, start + at.attr, attr);
@@ -26,10 +26,10 @@ export function writeNoEntry(view: DataView, start: number): void {
   writeI64(view, start + at.entry_valid, FOREVER);
 }
 
-/** fuse_attr_out, valid for ever. */
+/** fuse_attr_out, valid for ever unless they change. */
 export function writeAttrOut(view: DataView, start: number, attr: FuseAttr): void {
   const { at } = fuse_attr_out;
-  writeI64(view, start + at.attr_valid, FOREVER);
+  writeI64(view, start + at.attr_valid, attr.isChanging ? 0 : FOREVER);
   view.setInt32(start + at.attr_valid_nsec, 0, true);
   view.setInt32(start + at.dummy, 0, true);
   writeAttr(view, start + at.attr, attr);
@@ -83,5 +83,6 @@ export function newFuseAttr(): FuseAttr {
     uid: 0,
     gid: 0,
     rdev: 0,
+    isChanging: false,
   };
 }

@@ -16,6 +16,8 @@ export interface FuseAttr {
   gid: number;
   /** 12 bits of major number, 20 of minor: new_encode_dev() of linux/kdev_t.h. */
   rdev: number;
+  /** They may be others at any time: the kernel asks again whenever it needs them. */
+  isChanging: boolean;
 }
 
 /** A name in a directory; one object that is filled again and again. */

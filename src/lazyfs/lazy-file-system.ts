@@ -14,8 +14,10 @@ import { newNodeAttributes, S_IFDIR, S_IFMT, S_IFREG } from "../tree/node-attrib
 import { ChainDirectory } from "./chain-directory.ts";
 import { hostIdOf, type IdMappings } from "./id-map.ts";
 import { indexOf, nodeIdOf, ROOT_ID, tableOf } from "./node-id.ts";
+import type { MountFeatures } from "./mount-features.ts";
 import { FileReads, type TarReader } from "./read-file.ts";
 import { seekFile } from "./sparse-seek.ts";
+import { type LayerState, StateFiles } from "./state-files.ts";
 
 /** The merged directories of one image. */
 export interface MountedChain {
@@ -28,6 +30,8 @@ export interface MountedChain {
 export interface MountedLayer {
   readonly table: LayerTable;
   readonly reader: TarReader;
+  /** What of it is local, for whoever looks; where nobody is told it is left out. */
+  readonly state?: () => LayerState;
 }
 
 /** A read of bytes that are not in the cache. */
@@ -36,12 +40,6 @@ export interface MissedRead {
   readonly entry: number;
   readonly offset: number;
   readonly size: number;
-}
-
-/** What of a node beside its attributes is asked for; settled with the kernel once for a mount. */
-export interface MountFeatures {
-  readonly xattrs: boolean;
-  readonly acls: boolean;
 }
 
 /** Tables by their numbers, and the names under which chains are shown in a directory of them. */
@@ -96,6 +94,7 @@ export class LazyFileSystem implements RawFileSystem {
   /** The node that the root is; ROOT_ID itself where it is a directory of chains. */
   readonly #root: number;
   readonly #directory: ChainDirectory | undefined;
+  readonly #states: StateFiles | undefined;
   readonly #ids: IdMappings | undefined;
   readonly #onMiss: LazyFileSystemOptions["onMiss"];
   readonly #onInterrupt: LazyFileSystemOptions["onInterrupt"];
@@ -108,6 +107,14 @@ export class LazyFileSystem implements RawFileSystem {
     this.#root = rootChain === undefined ? ROOT_ID : nodeIdOf(rootChain, 0);
     this.#directory = rootChain === undefined ? new ChainDirectory(mtimeMs) : undefined;
     this.#ids = ids;
+    this.#states =
+      rootChain === undefined
+        ? new StateFiles({
+            layersOf: (chain) => this.#chains.get(chain)?.layers,
+            stateOf: (layer) => this.#layers.get(layer)?.state?.(),
+            mtimeMs,
+          })
+        : undefined;
     this.#onMiss = options.onMiss;
     this.#onInterrupt = options.onInterrupt;
     this.add({ chains, layers, ...(names === undefined ? {} : { names }) }, mtimeMs);
@@ -145,9 +152,13 @@ export class LazyFileSystem implements RawFileSystem {
       return chain === undefined ? 0 : this.#entry(nodeIdOf(chain, 0), attr);
     }
     const directory = this.#chainOf(parent);
-    if (directory === undefined) return this.#noDirectory(parent);
+    if (directory === undefined) return this.#lookupState(parent, name, attr);
     const child = this.#child;
-    if (!directory.table.lookup(indexOf(this.#idOf(parent)), name, child)) return 0;
+    const index = indexOf(this.#idOf(parent));
+    if (!directory.table.lookup(index, name, child)) {
+      const state = index === 0 ? this.#states?.directoryOf(tableOf(parent), name) : 0;
+      return state === undefined || state === 0 ? 0 : this.#entry(state, attr);
+    }
     return this.#entry(this.#nodeOf(parent, directory, child), attr);
   }
 
@@ -161,17 +172,14 @@ export class LazyFileSystem implements RawFileSystem {
       return 0;
     }
     const index = indexOf(id);
+    if (tableOf(id) === 0) return this.#stateAttributes(id, attr);
     const chain = this.#chains.get(tableOf(id));
     let isThere: boolean | undefined;
     if (chain !== undefined) isThere = chain.table.directoryAttributes(index, from);
     else isThere = this.#layers.get(tableOf(id))?.table.attributes(index, from);
     if (isThere !== true) return -ESTALE;
     this.#fill(attr, id);
-    const ids = this.#ids;
-    if (ids !== undefined) {
-      attr.uid = hostIdOf(ids.uids, from.uid);
-      attr.gid = hostIdOf(ids.gids, from.gid);
-    }
+    this.#setOwner(attr, from.uid, from.gid);
     return 0;
   }
 
@@ -185,7 +193,7 @@ export class LazyFileSystem implements RawFileSystem {
   read(request: ReadRequest, target: ReadTarget): number {
     const number = tableOf(request.node);
     const layer = this.#layers.get(number);
-    if (layer === undefined) return this.#isDirectory(request.node) ? -EISDIR : -ESTALE;
+    if (layer === undefined) return this.#readState(request, target);
     const range = this.#range;
     range.entry = indexOf(request.node);
     range.offset = request.offset;
@@ -203,7 +211,11 @@ export class LazyFileSystem implements RawFileSystem {
     const root = this.#rootDirectory(node);
     if (root !== undefined) return root.length;
     const chain = this.#chainOf(node);
-    if (chain === undefined) return this.#noDirectory(node);
+    if (chain === undefined) {
+      return this.#isStateDirectory(node)
+        ? (this.#states?.childCount(node) ?? 0)
+        : this.#noDirectory(node);
+    }
     return chain.table.childCount(indexOf(this.#idOf(node)));
   }
 
@@ -213,6 +225,10 @@ export class LazyFileSystem implements RawFileSystem {
       out.name = root.nameAt(index);
       out.node = nodeIdOf(root.chainAt(index) ?? 0, 0);
       out.mode = S_IFDIR;
+      return;
+    }
+    if (this.#isStateDirectory(node)) {
+      this.#states?.childAt(node, index, out);
       return;
     }
     const chain = this.#chainOf(node);
@@ -227,6 +243,7 @@ export class LazyFileSystem implements RawFileSystem {
 
   parentOf(node: number): number {
     const id = this.#idOf(node);
+    if (this.#states?.isDirectory(id) === true) return nodeIdOf(this.#states.chainOf(id), 0);
     const chain = this.#chains.get(tableOf(id));
     if (chain === undefined || id === this.#root) return node;
     if (this.#directory !== undefined && indexOf(id) === 0) return ROOT_ID;
@@ -235,14 +252,14 @@ export class LazyFileSystem implements RawFileSystem {
   }
 
   getxattr(node: number, name: Uint8Array): Uint8Array | number {
-    if (this.#rootDirectory(node) !== undefined) return -ENODATA;
+    if (this.#hasNoXattrs(node)) return -ENODATA;
     const id = this.#idOf(node);
     const table = this.#tableOf(id);
     return table === undefined ? -ESTALE : (table.xattr(indexOf(id), name) ?? -ENODATA);
   }
 
   listxattr(node: number): Uint8Array | number {
-    if (this.#rootDirectory(node) !== undefined) return NO_XATTRS;
+    if (this.#hasNoXattrs(node)) return NO_XATTRS;
     const id = this.#idOf(node);
     return this.#tableOf(id)?.xattrNames(indexOf(id)) ?? -ESTALE;
   }
@@ -287,7 +304,46 @@ export class LazyFileSystem implements RawFileSystem {
   }
 
   #isDirectory(node: number): boolean {
-    return this.#chainOf(node) !== undefined || this.#rootDirectory(node) !== undefined;
+    return (
+      this.#chainOf(node) !== undefined ||
+      this.#rootDirectory(node) !== undefined ||
+      this.#isStateDirectory(node)
+    );
+  }
+
+  #isStateDirectory(node: number): boolean {
+    return tableOf(node) === 0 && this.#states?.isDirectory(node) === true;
+  }
+
+  /** The directory of chains, and the state of layers. */
+  #hasNoXattrs(node: number): boolean {
+    return this.#directory !== undefined && tableOf(node) === 0;
+  }
+
+  #lookupState(directory: number, name: Uint8Array, attr: FuseAttr): number {
+    if (!this.#isStateDirectory(directory)) return this.#noDirectory(directory);
+    const node = this.#states?.find(directory, name) ?? 0;
+    return node === 0 ? 0 : this.#entry(node, attr);
+  }
+
+  #stateAttributes(node: number, attr: FuseAttr): number {
+    this.#setOwner(attr, 0, 0);
+    attr.ino = node;
+    attr.blksize = BLOCK_BYTES;
+    attr.isChanging = false;
+    const failed = this.#states?.getattr(node, attr) ?? -ESTALE;
+    attr.blocks = Math.ceil(attr.size / BLOCK_BYTES) * SECTORS_PER_BLOCK;
+    return failed;
+  }
+
+  #readState({ node, offset, size }: ReadRequest, target: ReadTarget): number {
+    const content = tableOf(node) === 0 ? this.#states?.content(node) : undefined;
+    if (content === undefined) return this.#isDirectory(node) ? -EISDIR : -ESTALE;
+    const part = content.subarray(offset, offset + size);
+    target.bytes.set(part, target.slack);
+    target.start = target.slack;
+    target.end = target.slack + part.length;
+    return part.length;
   }
 
   #entry(node: number, attr: FuseAttr): number {
@@ -309,6 +365,13 @@ export class LazyFileSystem implements RawFileSystem {
     attr.uid = from.uid;
     attr.gid = from.gid;
     attr.rdev = from.rdev;
+    attr.isChanging = false;
+  }
+
+  #setOwner(attr: FuseAttr, uid: number, gid: number): void {
+    const ids = this.#ids;
+    attr.uid = ids === undefined ? uid : hostIdOf(ids.uids, uid);
+    attr.gid = ids === undefined ? gid : hostIdOf(ids.gids, gid);
   }
 
   #idOf(node: number): number {

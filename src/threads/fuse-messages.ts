@@ -2,7 +2,7 @@ import type { LayerHandle } from "../cache/layer-files.ts";
 import type { Damage } from "../cache/layer-reader.ts";
 import type { FuseNegotiated } from "../fuse/init.ts";
 import type { IdMappings } from "../lazyfs/id-map.ts";
-import type { MountFeatures } from "../lazyfs/lazy-file-system.ts";
+import type { MountFeatures } from "../lazyfs/mount-features.ts";
 import type { LogFields, LogLevel } from "../observability/log.ts";
 import type { ErrorMessage } from "./ztoc-messages.ts";
 

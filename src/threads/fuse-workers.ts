@@ -5,7 +5,7 @@ import { notifyInvalEntry } from "../fuse/replies.ts";
 import { errnoName } from "../sys/errno.ts";
 import { sysClose, sysEventfd, sysWrite } from "../sys/libc.ts";
 import type { IdMappings } from "../lazyfs/id-map.ts";
-import type { MountFeatures } from "../lazyfs/lazy-file-system.ts";
+import type { MountFeatures } from "../lazyfs/mount-features.ts";
 import type {
   ChainName,
   FuseWorkerAnswer,

@@ -5,6 +5,7 @@ import type { MountedChain, MountedLayer } from "../lazyfs/lazy-file-system.ts";
 import { ChainTable } from "../tree/chain-table.ts";
 import { LayerTable } from "../tree/layer-table.ts";
 import type { MountTable } from "./fuse-messages.ts";
+import { layerStateOf } from "./layer-state.ts";
 
 /** The main thread has opened these very files, which nobody else can write to. */
 const UNVERIFIED = { verify: false };
@@ -40,7 +41,7 @@ export class ThreadTables implements Disposable {
         const files = LayerFiles.open(table.files);
         const reader = new LayerReader(files);
         this.#layers.set(table.table, { files, reader });
-        layers.set(table.table, { table: inodes, reader });
+        layers.set(table.table, { table: inodes, reader, state: () => layerStateOf(files) });
       }
     } catch (error) {
       this.close(layers.keys());

@@ -152,6 +152,43 @@ describeMounts([], "ChainMount", () => {
     }
   });
 
+  test("tells through an overlay how much of each layer is local, as it grows", async () => {
+    await using stage = await openStage();
+    await using chains = await ChainStage.open({
+      image: stage.name,
+      root: stage.temp.join("root"),
+    });
+    await using mount = await chains.mount(stage.temp.join("mnt"));
+    const { treeKey, treePath, layers } = await chains.chain(0, 1);
+    const lower = await mount.addChain(treeKey, treePath, layers);
+    const merged = stage.temp.join("merged");
+    await mkdir(merged);
+    const empty = stage.temp.join("empty");
+    await mkdir(empty);
+    const data = `lowerdir=${empty}:${lower}`;
+    expect(await run("mount", "-t", "overlay", "-o", data, "overlay", merged)).toBe("");
+    try {
+      const { descriptor } = layers[0] ?? {};
+      const path = `.soci-snapshotter/${descriptor?.digest}.json`;
+      const states = async () => {
+        const text = await shell('cat "$1" && cat "$2"', join(merged, path), join(lower, path));
+        return text.split("\n").map((line) => JSON.parse(line));
+      };
+      const { digest, size = 0 } = descriptor ?? {};
+      const none = { digest, size, fetchedSize: 0, fetchedPercent: 0 };
+      expect(await states()).toEqual([none, none]);
+      expect(await shell('cat "$1/base/large" | wc -c', merged)).toBe("1500000");
+      const all = { digest, size, fetchedSize: size, fetchedPercent: 100 };
+      expect(await states()).toEqual([all, all]);
+      expect(await run("stat", "-c", "%a", join(merged, path))).toBe("400");
+      expect(await run("stat", "-c", "%a", join(lower, ".soci-snapshotter"))).toBe("500");
+      expect(await run("ls", "-A", lower)).toBe("base\nmiddle");
+      expect(await run("ls", join(lower, ".soci-snapshotter"))).toContain(`${digest}.json`);
+    } finally {
+      expect(await run("umount", merged)).toBe("");
+    }
+  });
+
   test("shows owners as they are mapped", async () => {
     await using stage = await openStage();
     await using chains = await ChainStage.open({

@@ -5,6 +5,7 @@ import { ChainDirectory } from "../../src/lazyfs/chain-directory.ts";
 import { hostIdOf, type IdMappings, OVERFLOW_ID } from "../../src/lazyfs/id-map.ts";
 import { LazyFileSystem } from "../../src/lazyfs/lazy-file-system.ts";
 import { nodeIdOf, ROOT_ID } from "../../src/lazyfs/node-id.ts";
+import { STATE_DIRECTORY } from "../../src/lazyfs/state-files.ts";
 import { EISDIR, ENOENT, ENOSYS, ESTALE } from "../../src/sys/errno.ts";
 import { ChainTable } from "../../src/tree/chain-table.ts";
 import { encodeChainTable } from "../../src/tree/encode-chain-table.ts";
@@ -80,8 +81,13 @@ const attributesOf = (kernel: FrameHarness, node: number) => {
 };
 
 /** Names of a directory from a place on, with the place behind the last. */
-function list(kernel: FrameHarness, place: number, size = 4096): { names: string[]; next: number } {
-  const reply = kernel.ask({ opcode: abi.FUSE_READDIR }, readBody(place, size));
+function list(
+  kernel: FrameHarness,
+  place: number,
+  size = 4096,
+  node = ROOT_ID,
+): { names: string[]; next: number } {
+  const reply = kernel.ask({ opcode: abi.FUSE_READDIR, node }, readBody(place, size));
   const names: string[] = [];
   let next = place;
   for (let at = 0; at < reply.body.length;) {
@@ -159,6 +165,47 @@ describe("a mount that shows chains", () => {
     expect(list(kernel, 0).names).toEqual([".", "..", "d", "b", "c"]);
     fs.remove({ names: ["b", "c"], tables: [4, 5] }, 5_000_000);
     expect(list(kernel, 0)).toEqual({ names: [".", "..", "d"], next: 3 });
+  });
+
+  test("has the state of each chain's layers where it is looked for, and lists it nowhere", () => {
+    const { fs, kernel } = open();
+    let fetchedSize = 0;
+    const state = () => ({ digest: "sha256:ab", size: 1000, fetchedSize });
+    fs.add(
+      {
+        layers: new Map([[LAYER, { ...layer, state }]]),
+        chains: new Map([[3, chain]]),
+        names: new Map([["one", 3]]),
+      },
+      1,
+    );
+    const root = nodeIdOf(3, 0);
+    const directory = Number(nodeIn(look(kernel, root, STATE_DIRECTORY)));
+    expect(attributesOf(kernel, directory)).toMatchObject({ mode: 0o40500, nlink: 2, uid: 0 });
+    expect(list(kernel, 0, 4096, root).names).toEqual([".", "..", "file"]);
+    expect(list(kernel, 0, 4096, directory).names).toEqual([".", "..", "sha256:ab.json"]);
+    expect(Number(nodeIn(look(kernel, directory, "..")))).toBe(root);
+    expect(Number(nodeIn(look(kernel, directory, "sha256:cd.json")))).toBe(0);
+    const reply = look(kernel, directory, "sha256:ab.json");
+    const node = Number(nodeIn(reply));
+    expect(reply.view.getBigUint64(fuse_entry_out.at.attr_valid, true)).toBe(0n);
+    const read = () => kernel.ask({ opcode: abi.FUSE_READ, node }, readBody(0, 4096)).body;
+    const before = { attributes: attributesOf(kernel, node), text: read() };
+    expect(before.attributes).toMatchObject({ mode: 0o100400, nlink: 1 });
+    expect(JSON.parse(Buffer.from(before.text).toString())).toEqual({
+      ...{ digest: "sha256:ab", size: 1000, fetchedSize: 0, fetchedPercent: 0 },
+    });
+    fetchedSize = 333;
+    expect(read()).toHaveLength(before.text.length);
+    expect(JSON.parse(Buffer.from(read()).toString())).toMatchObject({ fetchedSize: 333 });
+    expect(attributesOf(kernel, node)).not.toEqual(before.attributes);
+    const rest = kernel.ask({ opcode: abi.FUSE_READ, node }, readBody(before.text.length, 10));
+    expect(rest.body).toHaveLength(0);
+    fs.remove({ names: ["one"], tables: [3, LAYER] }, 2);
+    for (const gone of [directory, node]) {
+      const body = new Uint8Array(16);
+      expect(kernel.ask({ opcode: abi.FUSE_GETATTR, node: gone }, body).errno).toBe(ESTALE);
+    }
   });
 
   test("shows owners as they are mapped, and its own root as it is", () => {

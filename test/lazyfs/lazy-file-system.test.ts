@@ -101,6 +101,7 @@ const attr = (): FuseAttr => ({
   uid: 0,
   gid: 0,
   rdev: 0,
+  isChanging: false,
 });
 
 function find(fs: LazyFileSystem, path: string, into: FuseAttr = attr()): number {
