@@ -77,34 +77,62 @@ export async function rebuildDatabase(
 ): Promise<RebuiltDatabase> {
   const { artifacts, content } = store;
   const removed = artifacts.prune(({ digest, size }) => sizeOf(content.blobPath(digest)) === size);
-  const damaged = await removeDamaged(store, { signal });
-  const added = new Set<Digest>();
-  const unknown: Digest[] = [];
-  const entries = (await content.readIndex()).manifests;
-  for await (const { index, descriptor, createdAt } of findIndexes(store, { damaged, signal })) {
-    const listed = artifacts.get(descriptor.digest);
-    const entry = entries.find(({ digest }) => digest === descriptor.digest);
-    const origin = listed === undefined ? originOf(index, entry) : originOfRow(listed);
-    if (origin === undefined) unknown.push(descriptor.digest);
-    if (listed === undefined && origin !== undefined) {
-      if (store.list(indexRow(descriptor, { index, origin, createdAt }))) {
-        added.add(descriptor.digest);
-      }
-    }
-    if (entry === undefined || (originOfEntry(entry) === undefined && origin !== undefined)) {
-      const again = origin === undefined ? descriptor : entryOfOrigin(descriptor, origin);
-      await content.addToIndex(again, { signal });
-    }
-    for (const row of layerRows(index)) {
-      const size = sizeOf(content.blobPath(row.digest));
-      if (size !== row.size || artifacts.has(row.digest, row.ociDigest)) continue;
-      if (!(await isWhole(store, row.digest, { signal }))) {
-        await store.remove(row.digest, { signal });
-        damaged.add(row.digest);
-      } else if (store.list({ ...row, createdAt })) added.add(row.digest);
-    }
+  const work: Rebuilding = {
+    store,
+    entries: (await content.readIndex()).manifests,
+    added: new Set(),
+    damaged: await removeDamaged(store, { signal }),
+    unknown: [],
+    signal,
+  };
+  for await (const found of findIndexes(store, work)) {
+    await listIndex(found, work);
+    await listLayers(found, work);
   }
+  const { added, damaged, unknown } = work;
   return { added: [...added], removed, damaged: [...damaged], unknown };
+}
+
+interface Rebuilding extends WaitOptions {
+  readonly store: LocalStore;
+  /** Of index.json, before. */
+  readonly entries: readonly Descriptor[];
+  readonly added: Set<Digest>;
+  readonly damaged: Set<Digest>;
+  readonly unknown: Digest[];
+}
+
+async function listIndex(
+  { index, descriptor, createdAt }: FoundIndex,
+  { store, entries, added, unknown, signal }: Rebuilding,
+): Promise<void> {
+  const listed = store.artifacts.get(descriptor.digest);
+  const entry = entries.find(({ digest }) => digest === descriptor.digest);
+  const origin = listed === undefined ? originOf(index, entry) : originOfRow(listed);
+  if (origin === undefined) unknown.push(descriptor.digest);
+  else if (listed === undefined && store.list(indexRow(descriptor, { index, origin, createdAt }))) {
+    added.add(descriptor.digest);
+  }
+  const isEntryWhole = entry !== undefined && originOfEntry(entry) !== undefined;
+  if (entry === undefined || (!isEntryWhole && origin !== undefined)) {
+    const again = origin === undefined ? descriptor : entryOfOrigin(descriptor, origin);
+    await store.content.addToIndex(again, { signal });
+  }
+}
+
+async function listLayers(
+  { index, createdAt }: FoundIndex,
+  { store, added, damaged, signal }: Rebuilding,
+): Promise<void> {
+  const { artifacts, content } = store;
+  for (const row of layerRows(index)) {
+    const { digest, size } = row;
+    if (sizeOf(content.blobPath(digest)) !== size || artifacts.has(digest, row.ociDigest)) continue;
+    if (!(await isWhole(store, digest, { signal }))) {
+      await store.remove(digest, { signal });
+      damaged.add(digest);
+    } else if (store.list({ ...row, createdAt })) added.add(digest);
+  }
 }
 
 async function removeDamaged(store: LocalStore, options: WaitOptions): Promise<Set<Digest>> {
