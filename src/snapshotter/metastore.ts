@@ -1,7 +1,7 @@
 import { Database, SQLiteError } from "bun:sqlite";
 import { closeSync, openSync } from "node:fs";
 import type { Labels } from "../containerd/api/snapshots.ts";
-import { SociError } from "../errors.ts";
+import { type ErrorKind, SociError } from "../errors.ts";
 import { applyLabelUpdate, withoutEmpty } from "./label-update.ts";
 import type { ServedLayer } from "./layer-mounter.ts";
 import { decodeSnapshotRow } from "./decode-snapshot-row.ts";
@@ -135,7 +135,8 @@ export class Metastore implements Disposable {
 
   /**
    * Makes a committed snapshot of an active one. It keeps its id.
-   * @throws not-found, already-exists, failed-precondition when it is not active
+   * @throws not-found, already-exists, failed-precondition when it is not active, invalid-argument for
+   *   another parent than it has
    */
   commit({ key, name, labels, usage, parent }: CommitSnapshot): Snapshot {
     return this.#writeDurably(() => {
@@ -314,7 +315,10 @@ export class Metastore implements Disposable {
     return Number(lastInsertRowid);
   }
 
-  #committedParent(parent: string | undefined): Snapshot | undefined {
+  #committedParent(
+    parent: string | undefined,
+    notCommitted: ErrorKind = "invalid-argument",
+  ): Snapshot | undefined {
     if (parent === undefined || parent === "") return undefined;
     const found = this.find(parent);
     if (found === undefined) {
@@ -322,7 +326,7 @@ export class Metastore implements Disposable {
     }
     if (found.kind !== "committed") {
       throw new SociError(
-        "invalid-argument",
+        notCommitted,
         `parent ${JSON.stringify(parent)} is not a committed snapshot: it is ${found.kind}`,
       );
     }
@@ -330,13 +334,15 @@ export class Metastore implements Disposable {
   }
 
   #rebase(active: Snapshot, parent: string | undefined): number | null {
-    const wanted = this.#committedParent(parent);
-    if (wanted === undefined || wanted.id === active.parent?.id) return active.parent?.id ?? null;
-    if (active.parent === undefined) return wanted.id;
-    throw new SociError(
-      "failed-precondition",
-      `Cannot commit ${JSON.stringify(active.name)} over ${JSON.stringify(parent)}: its parent is ${JSON.stringify(active.parent.name)}`,
-    );
+    const own = active.parent;
+    if (parent === undefined || parent === "" || parent === own?.name) return own?.id ?? null;
+    if (own !== undefined) {
+      throw new SociError(
+        "invalid-argument",
+        `cannot change parent of active snapshot ${JSON.stringify(active.name)} on commit: it is ${JSON.stringify(own.name)}`,
+      );
+    }
+    return this.#committedParent(parent, "failed-precondition")?.id ?? null;
   }
 
   // containerd believes what it was told of a committed snapshot for ever, so it must be on disk. An

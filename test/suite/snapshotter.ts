@@ -200,7 +200,14 @@ export function describeSnapshotter({ name, open }: SnapshotterSuite): void {
       expect(await opened.calls.stat("two")).toMatchObject({ parent: "one" });
       await opened.calls.prepare({ key: "b", parent: "two" });
       expect(await rejectionOf(opened.calls.commit("b", "three", {}, "other"))).toMatchObject({
+        kind: "invalid-argument",
+      });
+      await opened.calls.prepare({ key: "c" });
+      expect(await rejectionOf(opened.calls.commit("c", "three", {}, "b"))).toMatchObject({
         kind: "failed-precondition",
+      });
+      expect(await rejectionOf(opened.calls.commit("c", "three", {}, "x"))).toMatchObject({
+        kind: "not-found",
       });
     });
 
