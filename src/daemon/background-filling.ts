@@ -20,6 +20,7 @@ interface Filled {
 export class BackgroundFilling implements Disposable {
   readonly #options: BackgroundFillingOptions;
   readonly #layers = new Map<number, Filled>();
+  #isDisposed = false;
 
   constructor(options: BackgroundFillingOptions) {
     this.#options = options;
@@ -30,9 +31,9 @@ export class BackgroundFilling implements Disposable {
     return this.#layers.size;
   }
 
-  /** Starts on a layer, by its number. Twice is fine. */
+  /** Starts on a layer, by its number. Twice is fine; nothing happens when this is disposed of. */
   start(layer: number): void {
-    if (this.#layers.has(layer)) return;
+    if (this.#isDisposed || this.#layers.has(layer)) return;
     const filled = { stop: new AbortController() };
     this.#layers.set(layer, filled);
     void this.#fill(layer, filled);
@@ -45,6 +46,7 @@ export class BackgroundFilling implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#isDisposed = true;
     for (const layer of [...this.#layers.keys()]) this.stop(layer);
   }
 

@@ -4,7 +4,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { ServedLayer } from "../snapshotter/layer-mounter.ts";
 import type { BackgroundFilling } from "./background-filling.ts";
 import type { ImageSession } from "./image-sessions.ts";
-import type { LayerStock } from "./layer-stock.ts";
+import type { LayerStock, StockedLayer } from "./layer-stock.ts";
 
 export interface ImageFollowUpOptions {
   readonly stock: LayerStock;
@@ -34,6 +34,7 @@ const QUIET_MS = 1000;
 export class ImageFollowUp implements Disposable {
   readonly #options: ImageFollowUpOptions;
   readonly #followed = new Map<Digest, Followed>();
+  #isDisposed = false;
 
   constructor(options: ImageFollowUpOptions) {
     this.#options = options;
@@ -41,6 +42,7 @@ export class ImageFollowUp implements Disposable {
 
   /** A layer of an image can be served. `chain`: all of its layers, bottom first. */
   answered(session: ImageSession, chain: readonly Digest[], layer: ServedLayer): void {
+    if (this.#isDisposed) return;
     const { manifestDigest } = session.name;
     let followed = this.#followed.get(manifestDigest);
     if (followed === undefined) {
@@ -55,6 +57,7 @@ export class ImageFollowUp implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#isDisposed = true;
     for (const { timer } of this.#followed.values()) clearTimeout(timer);
     this.#followed.clear();
   }
@@ -73,38 +76,50 @@ export class ImageFollowUp implements Disposable {
     }
     if (stack.length === chain.length) this.#options.showAhead(stack);
     this.#fetch(followed).catch((error: unknown) => {
-      this.#options.log.warn("rest of an image cannot be fetched ahead", {
-        image: followed.session.name.imageReference,
-        error,
-      });
+      this.#options.log.error("rest of an image cannot be fetched", { error });
     });
   }
 
   async #fetch({ session, chain, served }: Followed): Promise<void> {
-    const { stock, filling, prefetches } = this.#options;
-    const held = new Set(chain.filter((digest) => served.has(digest) && stock.digests.has(digest)));
-    const numbers = new Map<Digest, number>();
-    for (const digest of held) numbers.set(digest, (await stock.get(digest)).lease.number);
-    if (prefetches) await this.#prefetch(session, numbers);
+    const { filling, prefetches, log } = this.#options;
+    const image = session.name.imageReference;
+    const layers = chain.filter((digest) => served.has(digest));
+    if (prefetches) {
+      // The rest of the image comes without.
+      await this.#prefetch(session, new Set(layers)).catch((error: unknown) => {
+        log.warn("spans that the index names cannot be prefetched", { image, error });
+      });
+    }
     // Upper layers first: what an image is about lies in them.
-    for (const digest of [...held].reverse()) {
-      const number = numbers.get(digest);
-      if (number !== undefined && stock.digests.has(digest)) filling?.start(number);
+    for (const digest of new Set(layers.toReversed())) {
+      const stocked = await this.#stocked(digest);
+      if (stocked !== undefined && !this.#isDisposed) filling?.start(stocked.lease.number);
     }
   }
 
-  async #prefetch(session: ImageSession, numbers: ReadonlyMap<Digest, number>): Promise<void> {
-    const { stock, scheduler, log } = this.#options;
+  /** A layer that is held and open; of one that cannot be opened whoever needs it is told. */
+  async #stocked(digest: Digest): Promise<StockedLayer | undefined> {
+    const { stock } = this.#options;
+    if (!stock.digests.has(digest)) return undefined;
+    const stocked = await stock.get(digest).catch(() => undefined);
+    // It may have been let go meanwhile.
+    return stock.digests.has(digest) ? stocked : undefined;
+  }
+
+  async #prefetch(session: ImageSession, layers: ReadonlySet<Digest>): Promise<void> {
+    const { scheduler, log } = this.#options;
     for (const { layer, ranges } of await session.preparation.prefetch()) {
-      const number = numbers.get(layer);
-      if (number === undefined || !stock.digests.has(layer)) continue;
-      const { geometry } = (await stock.get(layer)).layer;
+      const stocked = layers.has(layer) ? await this.#stocked(layer) : undefined;
+      if (stocked === undefined || this.#isDisposed) continue;
+      const { geometry } = stocked.layer;
       for (const { start, end } of ranges) {
         const from = geometry.uncompressedStart(start);
         const to = geometry.uncompressedEnd(end - 1);
-        scheduler.want(number, from, to, { priority: "prefetch" }).catch((error: unknown) => {
-          log.debug("span cannot be prefetched", { layer, error });
-        });
+        scheduler
+          .want(stocked.lease.number, from, to, { priority: "prefetch" })
+          .catch((error: unknown) => {
+            log.debug("span cannot be prefetched", { layer, error });
+          });
       }
     }
   }

@@ -1,3 +1,6 @@
+import { abortable } from "../async/abortable.ts";
+import type { WaitOptions } from "../async/wait-options.ts";
+import { SociError } from "../errors.ts";
 import type { ImagePreparation } from "../image/image-preparation.ts";
 import type { Logger } from "../observability/log.ts";
 import type { Digest } from "../oci/digest.ts";
@@ -20,8 +23,6 @@ export interface ImageSession {
   readonly preparation: ImagePreparation;
   /** Layers that are being read whole: they take as long as that takes. */
   readonly streamed: ReadonlySet<Digest>;
-  /** Performance clock. */
-  readonly startedAt: number;
 }
 
 export interface ImageSessionsOptions {
@@ -55,22 +56,35 @@ export class ImageSessions implements AsyncDisposable {
   readonly #idleMs: number;
   readonly #running = new Map<string, Running>();
   readonly #ending = new Set<Promise<void>>();
+  #isDisposed = false;
 
   constructor(options: ImageSessionsOptions) {
     this.#options = options;
     this.#idleMs = options.idleMs ?? 60_000;
   }
 
-  /** Joins, or starts, the preparation of an image, which goes on for as long as somebody uses it. */
-  async use<T>(name: ImageName, work: (session: ImageSession) => Promise<T>): Promise<T> {
+  /**
+   * Joins, or starts, the preparation of an image, which goes on for as long as somebody uses it. A
+   * caller who gives up takes nothing from the others, nor from itself when it comes again.
+   * @throws the signal's reason; unavailable when this is disposed of
+   */
+  async use<T>(
+    name: ImageName,
+    work: (session: ImageSession) => Promise<T>,
+    { signal }: WaitOptions = {},
+  ): Promise<T> {
+    signal?.throwIfAborted();
+    if (this.#isDisposed) {
+      throw new SociError("unavailable", "Cannot prepare image: the daemon is about to end");
+    }
     const key = keyOf(name);
     const running = this.#running.get(key) ?? this.#start(key, name);
     running.users++;
     clearTimeout(running.timer);
     try {
-      return await work(await running.session);
+      return await work(await abortable(running.session, signal));
     } catch (error) {
-      this.#forget(key, running);
+      if (signal?.aborted !== true) this.#forget(key, running);
       throw error;
     } finally {
       running.users--;
@@ -99,7 +113,9 @@ export class ImageSessions implements AsyncDisposable {
     }
   }
 
+  /** Ends all of them, under whoever still uses them. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isDisposed = true;
     for (const [key, running] of [...this.#running]) this.#end(key, running);
     while (this.#ending.size > 0) await Promise.all(this.#ending);
   }
@@ -123,14 +139,13 @@ export class ImageSessions implements AsyncDisposable {
     const source = await openSource(name);
     const streamed = new Set<Digest>();
     const preparation = prepare(name, source, (layer) => streamed.add(layer));
-    return { name, source, preparation, streamed, startedAt: performance.now() };
+    return { name, source, preparation, streamed };
   }
 
   #rest(key: string, running: Running): void {
-    if (running.isStale) {
-      this.#end(key, running);
-      return;
-    }
+    if (running.isStale) this.#end(key, running);
+    // It has been ended under its user.
+    if (this.#running.get(key) !== running) return;
     running.timer = setTimeout(() => {
       if (running.users === 0) this.#end(key, running);
     }, this.#idleMs);

@@ -34,6 +34,8 @@ export interface LazyLayersOptions {
   readonly events: LazyLayerEvents;
   /** How long a layer may take that is not downloaded whole. */
   readonly timeoutMs: number;
+  /** How long a start waits for stacks whose layers have to be fetched again. */
+  readonly restoreMs?: number;
   readonly log: Logger;
 }
 
@@ -66,8 +68,11 @@ interface ShownDirectory {
   readonly tree: OpenTree;
 }
 
+/** How often a stack may be unmounted under us between being shown and being used. */
+const MAX_LOST = 3;
 /** A layer that has been promised to a snapshot is kept for so long, until the snapshot says that it is there. */
 const PROMISE_MS = 60_000;
+const RESTORE_MS = 10_000;
 
 /** What shows layers to the snapshotter, out of the cache and the registry. */
 export class LazyLayers implements LayerMounter, AsyncDisposable {
@@ -78,6 +83,7 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
   readonly #hiding = new Map<string, Promise<void>>();
   readonly #promises = new Map<string, NodeJS.Timeout>();
   #lastSerial = 0;
+  #isDisposed = false;
 
   constructor(options: LazyLayersOptions) {
     this.#options = options;
@@ -88,8 +94,10 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
     const { layerDigest } = request;
     const begun = performance.now();
     try {
-      const answer = await this.#options.sessions.use(nameOf(request), (session) =>
-        this.#prepare(request, session, signal),
+      const answer = await this.#options.sessions.use(
+        nameOf(request),
+        (session) => this.#prepare(request, session, signal),
+        { signal },
       );
       if (answer.kind === "served") {
         this.#options.events.served(layerDigest, performance.now() - begun);
@@ -120,6 +128,9 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
     layers: readonly ServedLayer[],
     { holder, top, ids, signal }: MountStackOptions,
   ): Promise<string> {
+    if (this.#isDisposed) {
+      throw new SociError("unavailable", "Cannot show layers: the daemon is about to end");
+    }
     const treeKey = chainKeyOf(layers.map(({ digest }) => digest));
     const key = ids === undefined ? treeKey : `${treeKey} ${JSON.stringify(ids)}`;
     let stack = this.#stacks.get(key);
@@ -131,15 +142,20 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
     stack.holders.add(holder);
     // A mapping is one container's; without one the next container of the image finds it there.
     if (ids === undefined) stack.holders.add(top);
-    stack.showing ??= this.#show(stack);
-    const shown = await abortable(stack.showing, signal);
-    if (this.#options.mounts.isShown({ treeKey, kind: shown.kind })) return shown.path;
-    // Somebody has unmounted it.
-    if (stack.showing !== undefined && (await stack.showing) === shown) {
+    for (let round = 0; round < MAX_LOST; round++) {
+      stack.showing ??= this.#show(stack);
+      const { showing } = stack;
+      const { path, kind } = await abortable(showing, signal);
+      if (this.#stacks.get(key) !== stack || !stack.holders.has(holder)) {
+        throw new SociError("unavailable", `Cannot show layers: snapshot ${holder} was removed`);
+      }
+      if (this.#options.mounts.isShown({ treeKey, kind })) return path;
+      // Somebody has unmounted it. The first who sees it shows it again, for all.
+      if (stack.showing !== showing) continue;
       this.#hide(stack);
       stack.showing = this.#show(stack);
     }
-    return (await abortable(stack.showing, signal)).path;
+    throw new SociError("unavailable", "Cannot show layers: they are unmounted again and again");
   }
 
   release(snapshot: string): void {
@@ -153,9 +169,18 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
 
   async restore({ layers, stacks }: RestoredSnapshots): Promise<void> {
     for (const { snapshot, layer } of layers) this.#options.stock.hold(snapshot, layer);
+    // A registry that is down must not keep us from serving what is here.
+    const { restoreMs = RESTORE_MS } = this.#options;
+    const waiting = new AbortController();
+    const timer = setTimeout(() => {
+      waiting.abort(new SociError("unavailable", "its layers are not all here yet"));
+    }, restoreMs);
     const results = await Promise.allSettled(
-      stacks.map(({ layers: stack, options }) => this.mountStack(stack, options)),
+      stacks.map(({ layers: stack, options }) =>
+        this.mountStack(stack, { ...options, signal: waiting.signal }),
+      ),
     );
+    clearTimeout(timer);
     for (const [index, result] of results.entries()) {
       if (result.status === "fulfilled") continue;
       const { holder } = stacks[index]?.options ?? {};
@@ -172,7 +197,7 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
 
   async cleanup(options: WaitOptions = {}): Promise<void> {
     this.#options.sessions.endIdle();
-    await this.settled();
+    await abortable(this.settled(), options.signal);
     options.signal?.throwIfAborted();
     await this.#options.collect();
   }
@@ -194,6 +219,7 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
 
   /** Takes all stacks away; layers, mounts and sessions are closed by their owners, afterwards. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isDisposed = true;
     for (const timer of this.#promises.values()) clearTimeout(timer);
     for (const stack of this.#stacks.values()) this.#hide(stack);
     this.#stacks.clear();
@@ -226,14 +252,22 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
     const { digest, size, mediaType } = descriptor;
     const served = { digest, size, mediaType, namespace, imageReference, manifestDigest };
     this.#promise(served, layer);
-    const { manifest } = await preparation.image();
-    const chain = manifest.layers.map((one) => one.digest);
-    this.#options.onServed(session, chain, served);
+    // A layer that is in the cache is served also where its image cannot be had.
+    const image = await preparation.image({ signal }).catch((error: unknown) => {
+      signal?.throwIfAborted();
+      this.#log.debug("image of a cached layer cannot be had", { image: imageReference, error });
+      return undefined;
+    });
+    if (image === undefined) this.#options.sessions.expire(session.name);
+    else {
+      const chain = image.manifest.layers.map((one) => one.digest);
+      this.#options.onServed(session, chain, served);
+    }
     return { kind: "served", layer: served, isWhole, hasIndex };
   }
 
   async #outcomeOf(
-    { preparation, streamed, startedAt }: ImageSession,
+    { preparation, streamed }: ImageSession,
     digest: Digest,
     signal: AbortSignal | undefined,
   ): Promise<LayerOutcome | "late"> {
@@ -241,21 +275,25 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
     const outcome = preparation.layer(digest, {
       signal: signal === undefined ? waiting.signal : AbortSignal.any([signal, waiting.signal]),
     });
-    const patienceMs = Math.max(0, this.#options.timeoutMs - (performance.now() - startedAt));
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<"late">((resolve) => {
       timer = setTimeout(() => {
         // What is downloaded whole takes as long as it takes.
         if (!streamed.has(digest)) resolve("late");
-      }, patienceMs);
+      }, this.#options.timeoutMs);
     });
     try {
-      return await Promise.race([outcome, late]);
+      const first = await Promise.race([outcome, late]);
+      if (first === "late") {
+        // It goes on for the others. What comes for this one all the same is nobody's.
+        outcome.then(closeLayer).catch((error: unknown) => {
+          this.#log.debug("layer that came late", { layer: digest, error });
+        });
+        waiting.abort(new DOMException("nobody waits for the layer", "AbortError"));
+      }
+      return first;
     } finally {
       clearTimeout(timer);
-      // It goes on for the others; this one does not wait for it.
-      outcome.catch(() => undefined);
-      waiting.abort(new DOMException("nobody waits for the layer", "AbortError"));
     }
   }
 
@@ -268,9 +306,12 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
     this.#promises.set(holder, timer);
   }
 
+  /** The oldest: others may be those of other snapshots of the same layer. */
   #keepPromise(digest: Digest): void {
-    for (const holder of [...this.#promises.keys()]) {
-      if (holder.endsWith(digest)) this.#endPromise(holder);
+    for (const holder of this.#promises.keys()) {
+      if (!holder.endsWith(digest)) continue;
+      this.#endPromise(holder);
+      return;
     }
   }
 
@@ -345,6 +386,10 @@ function holderOf({ serial }: Stack): string {
 function nameOf(request: LayerRequest): ImageName {
   const { namespace, imageReference, manifestDigest, indexDigest } = request;
   return { namespace, imageReference, manifestDigest, indexDigest };
+}
+
+async function closeLayer(outcome: LayerOutcome): Promise<void> {
+  if (outcome.kind === "ready") await outcome.layer[Symbol.asyncDispose]();
 }
 
 function messageOf(error: unknown): string {

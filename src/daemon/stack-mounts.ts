@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { SociError } from "../errors.ts";
 import type { Logger } from "../observability/log.ts";
 import type { IdMappings } from "../snapshotter/layer-mounter.ts";
 import type { ChainMount } from "./chain-mount.ts";
@@ -31,6 +32,8 @@ export interface StackMountsOptions {
 
 interface Mounted {
   readonly mount: Promise<ChainMount>;
+  /** Keys of stacks that are shown, or are about to be: as long as there are any, the mount stays. */
+  readonly wanted: Set<string>;
   readonly shown: Set<string>;
 }
 
@@ -38,6 +41,9 @@ interface Mounted {
 export class StackMounts implements AsyncDisposable {
   readonly #options: StackMountsOptions;
   readonly #mounts = new Map<string, Mounted>();
+  /** Mounts that are being taken away: their directories are free only behind that. */
+  readonly #ending = new Map<string, Promise<void>>();
+  #isDisposed = false;
 
   constructor(options: StackMountsOptions) {
     this.#options = options;
@@ -50,13 +56,26 @@ export class StackMounts implements AsyncDisposable {
     return count;
   }
 
-  /** The directory that shows a stack, ready. Once for each key and kind until hide(). */
+  /**
+   * The directory that shows a stack, ready. Once for each key and kind until hide().
+   * @throws unavailable when this is disposed of; what opening a mount and adding a chain throw
+   */
   async show({ treeKey, treePath, layers, kind }: ShownStack): Promise<string> {
+    if (this.#isDisposed) {
+      throw new SociError("unavailable", "Cannot show layers: the daemon is about to end");
+    }
     const mounted = this.#mountOf(kind);
-    const mount = await mounted.mount;
-    const path = await mount.addChain(treeKey, treePath, layers);
-    mounted.shown.add(treeKey);
-    return path;
+    mounted.wanted.add(treeKey);
+    try {
+      const mount = await mounted.mount;
+      const path = await mount.addChain(treeKey, treePath, layers);
+      mounted.shown.add(treeKey);
+      return path;
+    } catch (error) {
+      mounted.wanted.delete(treeKey);
+      await this.#endIfIdle(kind, mounted);
+      throw error;
+    }
   }
 
   /** Whether a stack that was shown still is. */
@@ -64,35 +83,37 @@ export class StackMounts implements AsyncDisposable {
     return this.#mounts.get(nameOf(kind))?.shown.has(treeKey) ?? false;
   }
 
-  /** Takes a stack away. A mapping's mount goes with its last stack. */
+  /** Takes a stack away; nobody reads its layers for it when this resolves. A mapping's mount goes with its last stack. */
   async hide({ treeKey, kind }: Pick<ShownStack, "treeKey" | "kind">): Promise<void> {
     const key = nameOf(kind);
     const mounted = this.#mounts.get(key);
-    if (mounted === undefined) return;
-    const mount = await mounted.mount;
-    await mount.removeChain(treeKey);
+    if (mounted === undefined || !mounted.shown.has(treeKey)) {
+      // Of a mount that was lost the layers are read until its threads have ended.
+      await this.#ending.get(key);
+      return;
+    }
     mounted.shown.delete(treeKey);
-    if (kind.ids === undefined || mounted.shown.size > 0) return;
-    this.#mounts.delete(key);
-    await mount[Symbol.asyncDispose]();
+    try {
+      await (await mounted.mount).removeChain(treeKey);
+    } finally {
+      mounted.wanted.delete(treeKey);
+    }
+    await this.#endIfIdle(kind, mounted);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const mounts = [...this.#mounts.values()];
-    this.#mounts.clear();
-    for (const { mount } of mounts) {
-      const opened = await mount.catch(() => undefined);
-      await opened?.[Symbol.asyncDispose]();
-    }
+    this.#isDisposed = true;
+    for (const [key, mounted] of [...this.#mounts]) void this.#end(key, mounted);
+    while (this.#ending.size > 0) await Promise.all(this.#ending.values());
   }
 
   #mountOf(kind: StackKind): Mounted {
     const key = nameOf(kind);
     const there = this.#mounts.get(key);
     if (there !== undefined) return there;
-    const { directory, open, log } = this.#options;
-    const mount = open(join(directory, key), kind);
-    const mounted: Mounted = { mount, shown: new Set() };
+    const { directory, log } = this.#options;
+    const mount = this.#open(key, kind);
+    const mounted: Mounted = { mount, wanted: new Set(), shown: new Set() };
     this.#mounts.set(key, mounted);
     mount.then(
       ({ unmounted }) =>
@@ -108,11 +129,42 @@ export class StackMounts implements AsyncDisposable {
     return mounted;
   }
 
+  async #open(key: string, kind: StackKind): Promise<ChainMount> {
+    const { directory, open } = this.#options;
+    await this.#ending.get(key);
+    return await open(join(directory, key), kind);
+  }
+
   /** Somebody has unmounted it: the next stack gets a new one. */
   #lost(key: string, mounted: Mounted): void {
     if (this.#mounts.get(key) !== mounted) return;
-    this.#mounts.delete(key);
     this.#options.log.error("file system was unmounted under us", { mount: key });
+    void this.#end(key, mounted);
+  }
+
+  /** A mapping is one container's, or that of a few. */
+  async #endIfIdle(kind: StackKind, mounted: Mounted): Promise<void> {
+    const key = nameOf(kind);
+    if (kind.ids === undefined || mounted.wanted.size > 0) return;
+    if (this.#mounts.get(key) === mounted) await this.#end(key, mounted);
+  }
+
+  #end(key: string, mounted: Mounted): Promise<void> {
+    this.#mounts.delete(key);
+    const end = async (): Promise<void> => {
+      // One that could not be opened is none to end, which has been said.
+      const mount = await mounted.mount.catch(() => undefined);
+      await mount?.[Symbol.asyncDispose]();
+    };
+    const ending = end()
+      .catch((error: unknown) => {
+        this.#options.log.error("file system cannot be unmounted", { mount: key, error });
+      })
+      .finally(() => {
+        if (this.#ending.get(key) === ending) this.#ending.delete(key);
+      });
+    this.#ending.set(key, ending);
+    return ending;
   }
 }
 
