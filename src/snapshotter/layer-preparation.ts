@@ -60,7 +60,7 @@ export class LayerPreparation {
       throw new SociError("failed-precondition", "context has no namespace attached");
     }
     const log = base.child({ key: name, parent });
-    if (this.#hasTarget(layer, log)) throw alreadyExists(target);
+    if (this.#hasTarget(layer, log)) return await this.#found(target);
     const request = layerRequestOf(layer.labels, namespace);
     if (typeof request === "string") return this.#defer("labels-missing", request, log);
     const refused = this.#whyNotHere(layer);
@@ -73,11 +73,20 @@ export class LayerPreparation {
       return this.#defer(answer.reason, answer.detail, log);
     }
     // Somebody else may have prepared, or removed, while we waited.
-    if (this.#hasTarget(layer, log)) throw alreadyExists(target);
+    if (this.#hasTarget(layer, log)) return await this.#found(target);
     const late = this.#whyNotHere(layer);
     if (late !== undefined) return this.#defer(late.reason, late.detail, log);
     this.#commit(layer, answer, log);
-    throw alreadyExists(target);
+    return await this.#found(target);
+  }
+
+  /** Tells containerd, which believes it for ever: so it is on disk first. */
+  async #found(target: string): Promise<never> {
+    await this.#options.metastore.sync();
+    throw new SociError(
+      "already-exists",
+      `target snapshot ${JSON.stringify(target)}: already exists`,
+    );
   }
 
   /** Whether the target is there, so that containerd finds it. */
@@ -155,11 +164,4 @@ export class LayerPreparation {
     log.info("deferring to container runtime", { [DEFERRED]: "true", reason, detail });
     this.#options.events.layerRefused?.(reason);
   }
-}
-
-function alreadyExists(target: string): SociError {
-  return new SociError(
-    "already-exists",
-    `target snapshot ${JSON.stringify(target)}: already exists`,
-  );
 }

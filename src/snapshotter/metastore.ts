@@ -14,6 +14,7 @@ import {
 } from "./metastore-schema.ts";
 import { MicrosecondClock } from "./microsecond-clock.ts";
 import { NO_USAGE, type Snapshot, type Usage } from "./snapshot.ts";
+import { WalFile } from "./wal-file.ts";
 
 export interface NewSnapshot {
   readonly name: string;
@@ -39,8 +40,8 @@ export interface SnapshotSelection {
 
 /**
  * The rows of all snapshots, and the rules that containerd has for them (core/snapshots/storage). Each
- * call is one transaction: seen by all later ones when it returns, and not at all when it throws. What
- * is committed is on disk then; other changes may be lost with the power, never with the process.
+ * call is one transaction: seen by all later ones when it returns, and not at all when it throws. It
+ * may be lost with the power until sync() says otherwise, never with the process.
  * One process at a time. Every method throws `data-loss` when the file is damaged, and `unavailable`
  * when the disk is full.
  */
@@ -48,6 +49,8 @@ export class Metastore implements Disposable {
   readonly #db: Database;
   readonly #path: string;
   readonly #clock = new MicrosecondClock();
+
+  #wal: WalFile | undefined;
 
   private constructor(db: Database, path: string) {
     this.#db = db;
@@ -72,6 +75,7 @@ export class Metastore implements Disposable {
     const metastore = new Metastore(db, path);
     try {
       metastore.#initialize();
+      metastore.#wal = new WalFile(path);
     } catch (error) {
       db.close();
       throw error;
@@ -115,7 +119,7 @@ export class Metastore implements Disposable {
 
   /** Adds a committed snapshot that a LayerMounter shows. @throws as create() */
   createServed(snapshot: NewSnapshot, layer: ServedLayer): Snapshot {
-    return this.#writeDurably(() => {
+    return this.#write(() => {
       this.#insert("committed", snapshot, this.parentOf(snapshot), layer);
       return this.get(snapshot.name);
     });
@@ -139,7 +143,7 @@ export class Metastore implements Disposable {
    *   another parent than it has
    */
   commit({ key, name, labels, usage, parent }: CommitSnapshot): Snapshot {
-    return this.#writeDurably(() => {
+    return this.#write(() => {
       if (name === "") {
         throw new SociError("invalid-argument", "Cannot commit a snapshot: its name is empty");
       }
@@ -261,8 +265,15 @@ export class Metastore implements Disposable {
     );
   }
 
-  /** Closes the database; further calls fail. Twice is fine. */
+  /** Resolves when all that was changed before this call is on disk. @throws internal when it cannot be */
+  async sync(): Promise<void> {
+    await this.#wal?.sync();
+  }
+
+  /** Closes the database; further calls fail. Twice is fine. Not while sync() is under way. */
   [Symbol.dispose](): void {
+    this.#wal?.[Symbol.dispose]();
+    this.#wal = undefined;
     this.#db.close();
   }
 
@@ -343,17 +354,6 @@ export class Metastore implements Disposable {
       );
     }
     return this.#committedParent(parent, "failed-precondition")?.id ?? null;
-  }
-
-  // containerd believes what it was told of a committed snapshot for ever, so it must be on disk. An
-  // active one that the power took is an error to its container, which the power took too.
-  #writeDurably<T>(work: () => T): T {
-    this.#guard(() => this.#db.run("PRAGMA synchronous = FULL"));
-    try {
-      return this.#write(work);
-    } finally {
-      this.#guard(() => this.#db.run("PRAGMA synchronous = NORMAL"));
-    }
   }
 
   #write<T>(work: () => T): T {

@@ -133,6 +133,8 @@ export class Snapshotter implements AsyncDisposable {
       this.#metastore.commit({ ...options, usage });
       // What is below it was shown for those who wrote to it.
       this.#mounter.release(holderOf(active));
+      // containerd believes what it is told of a committed snapshot for ever.
+      await this.#metastore.sync();
     });
   }
 
