@@ -43,6 +43,7 @@ interface Running {
   users: number;
   /** Nobody else joins: it failed, and the next one shall try again. */
   isStale: boolean;
+  isEnded: boolean;
   timer: NodeJS.Timeout | undefined;
 }
 
@@ -125,6 +126,7 @@ export class ImageSessions implements AsyncDisposable {
       session: this.#open(name),
       users: 0,
       isStale: false,
+      isEnded: false,
       timer: undefined,
     };
     running.session.catch(() => {
@@ -144,8 +146,8 @@ export class ImageSessions implements AsyncDisposable {
 
   #rest(key: string, running: Running): void {
     if (running.isStale) this.#end(key, running);
-    // It has been ended under its user.
-    if (this.#running.get(key) !== running) return;
+    // Or it has been ended under its user.
+    if (running.isStale || running.isEnded) return;
     running.timer = setTimeout(() => {
       if (running.users === 0) this.#end(key, running);
     }, this.#idleMs);
@@ -161,6 +163,8 @@ export class ImageSessions implements AsyncDisposable {
   #end(key: string, running: Running): void {
     clearTimeout(running.timer);
     if (this.#running.get(key) === running) this.#running.delete(key);
+    if (running.isEnded) return;
+    running.isEnded = true;
     const ending = running.session
       .then(async ({ preparation, source }) => {
         await preparation[Symbol.asyncDispose]();
