@@ -9,8 +9,8 @@ import type { IdMappings } from "../lazyfs/id-map.ts";
 import type { MountFeatures } from "../lazyfs/mount-features.ts";
 import { ROOT_ID } from "../lazyfs/node-id.ts";
 import type { Logger } from "../observability/log.ts";
-import type { FuseWorkerPort } from "../threads/fuse-workers.ts";
-import type { AnsweredLayer } from "../threads/read-answerer.ts";
+import type { FuseWorkerPort, ReadCounts } from "../threads/fuse-workers.ts";
+import type { AnsweredLayer, ReadAnswererOptions } from "../threads/read-answerer.ts";
 import { isTreeKey } from "./chain-record.ts";
 import { type OpenChainTree, openChainTree } from "./chain-tables.ts";
 import { endStaleMounts } from "./end-stale-mounts.ts";
@@ -37,6 +37,8 @@ export interface ChainMountOptions {
   readonly ports: readonly FuseWorkerPort[];
   /** Of the cache that the chains are in. */
   readonly cacheRoot: string;
+  /** Told of each read that was answered when its bytes had been fetched. */
+  readonly onAnswered?: ReadAnswererOptions["onAnswered"];
   readonly log: Logger;
 }
 
@@ -133,6 +135,7 @@ export class ChainMount implements AsyncDisposable {
       ids,
       layers: answered,
       onDamage: (layer, span) => layers.get(layer)?.lease.layer.damage(span),
+      onAnswered: options.onAnswered,
       log,
     });
     cleanup.use(server);
@@ -140,6 +143,11 @@ export class ChainMount implements AsyncDisposable {
     await mount.#writeRecord();
     cleanup.move();
     return mount;
+  }
+
+  /** What was read that the cache had, so far. */
+  get reads(): ReadCounts {
+    return this.#server.reads;
   }
 
   /** Keys of the chains that are shown. */

@@ -21,7 +21,7 @@ import type { LayerMounter, ServedLayer } from "../snapshotter/layer-mounter.ts"
 import { IngestWorkers } from "../threads/ingest-workers.ts";
 import { TablesWorker } from "../threads/tables-worker.ts";
 import { BackgroundFilling } from "./background-filling.ts";
-import { ChainMount } from "./chain-mount.ts";
+import { ChainMount, type ChainMountOptions } from "./chain-mount.ts";
 import { collectGarbage } from "./collect-garbage.ts";
 import type { AnnouncedImage, DaemonCalls, LayerReport } from "./daemon-api.ts";
 import { ImageFollowUp } from "./image-follow-up.ts";
@@ -32,6 +32,7 @@ import { LazyLayers } from "./lazy-layers.ts";
 import { manifestsIn } from "./containerd-manifests.ts";
 import { MountRecords } from "./mount-records.ts";
 import type { MountThreads } from "./mount-threads.ts";
+import { ReadTotals } from "./read-totals.ts";
 import { RememberedRefusals } from "./remembered-refusals.ts";
 import type { RegistryAccess } from "./registry-access.ts";
 import { type ServedLayerLease, ServedLayers } from "./served-layers.ts";
@@ -75,6 +76,7 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
   readonly #served: ServedLayers;
   readonly #ingesters: IngestWorkers;
   readonly #refusals = new RememberedRefusals();
+  readonly #totals: ReadTotals;
   readonly #refetches = new Set<Promise<void>>();
   readonly #gate = new RepeatGate();
   readonly #downloads: Semaphore | undefined;
@@ -85,6 +87,7 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
     const { config, root, threads, mountType, cache, scheduler, metrics, log } = options;
     this.#options = options;
     this.#log = log;
+    this.#totals = new ReadTotals(metrics);
     const { maxConcurrentDownloads } = config.pullModes.parallelPullUnpack;
     this.#downloads =
       maxConcurrentDownloads > 0 ? new Semaphore(maxConcurrentDownloads) : undefined;
@@ -114,7 +117,7 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
     this.#mounts = new StackMounts({
       directory: join(root, "mnt"),
       open: (directory, { ids, ...kind }: StackKind) =>
-        ChainMount.open({
+        this.#open({
           directory,
           name: "soci",
           type: mountType,
@@ -163,7 +166,8 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
 
   /** For metrics. */
   state(): DaemonState {
-    const { cache } = this.#options;
+    const { cache, scheduler } = this.#options;
+    this.#totals.carry(scheduler);
     return {
       layers: this.#layerSizes(),
       cacheUsedBytes: cache.knownUsedBytes,
@@ -207,6 +211,14 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
     ending.use(this.#sessions);
     this.#followUp[Symbol.dispose]();
     this.#filling?.[Symbol.dispose]();
+  }
+
+  async #open(options: ChainMountOptions): Promise<ChainMount> {
+    const totals = this.#totals;
+    const onAnswered = totals.answered.bind(totals);
+    const mount = await ChainMount.open({ ...options, onAnswered });
+    totals.watch(mount);
+    return mount;
   }
 
   async #openSource({ imageReference, manifestDigest }: ImageName): Promise<ImageSource> {

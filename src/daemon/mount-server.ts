@@ -7,8 +7,13 @@ import {
   type FuseWorkerPort,
   FuseWorkers,
   type GoneTables,
+  type ReadCounts,
 } from "../threads/fuse-workers.ts";
-import { type AnsweredLayer, ReadAnswerer } from "../threads/read-answerer.ts";
+import {
+  type AnsweredLayer,
+  ReadAnswerer,
+  type ReadAnswererOptions,
+} from "../threads/read-answerer.ts";
 import type { FuseConnection } from "./fuse-connection.ts";
 
 export interface MountServerOptions {
@@ -25,6 +30,7 @@ export interface MountServerOptions {
   readonly layers: ReadonlyMap<number, AnsweredLayer>;
   /** A thread has found bytes of a layer damaged. */
   readonly onDamage: (layer: number, span: number) => void;
+  readonly onAnswered?: ReadAnswererOptions["onAnswered"];
   readonly log: Logger;
 }
 
@@ -54,10 +60,13 @@ export class MountServer implements AsyncDisposable {
 
   /** Resolves when all threads serve. */
   static async start(options: MountServerOptions): Promise<MountServer> {
-    const { connection, ports, tables, root, features, ids, layers, onDamage, log } = options;
+    const { connection, ports, tables, root, features, ids, layers, onDamage, onAnswered, log } =
+      options;
     const { fd, negotiated } = connection;
     await using cleanup = new AsyncDisposableStack();
-    const answerer = cleanup.use(new ReadAnswerer({ layers, maxRead: negotiated.maxRead, log }));
+    const answerer = cleanup.use(
+      new ReadAnswerer({ layers, maxRead: negotiated.maxRead, onAnswered, log }),
+    );
     const workers = await FuseWorkers.start({
       ports,
       fd,
@@ -78,6 +87,11 @@ export class MountServer implements AsyncDisposable {
   /** Resolves when it has been unmounted, by whomever; rejects when it cannot be served any more. */
   get unmounted(): Promise<void> {
     return this.#unmounted;
+  }
+
+  /** What was read that the cache had, so far. */
+  get reads(): ReadCounts {
+    return this.#workers.reads;
   }
 
   /** Shows more; resolves when every thread does. @throws failed-precondition when the mount has ended */

@@ -1,10 +1,11 @@
 import type { Config } from "../config/config.ts";
 import { loginFiles } from "../config/login-files.ts";
 import { proxySettings } from "../config/proxy-settings.ts";
-// KUBE import { kubernetesKeychain } from "../kubernetes/kubernetes-keychain.ts";
+import { KubernetesKeychain } from "../kubernetes/kubernetes-keychain.ts";
 import type { Logger } from "../observability/log.ts";
 import type { Keychain } from "../oci/credentials.ts";
 import { dockerKeychain, type LoginFile } from "../oci/docker-keychain.ts";
+import { DEFAULT_PARALLEL } from "../oci/parallel-download.ts";
 import { proxyRules } from "../oci/proxy-rules.ts";
 import { criImageProxy } from "./cri-image-proxy.ts";
 import type { GrpcService } from "./grpc-listener.ts";
@@ -35,13 +36,17 @@ export async function openRegistryAccess({
   log,
 }: OpenRegistryAccessOptions): Promise<OpenedRegistryAccess> {
   await using opened = new AsyncDisposableStack();
-  const { http, blob, registry, resolver, criKeychain } = config;
+  const { http, blob, registry, resolver, kubeconfigKeychain, criKeychain } = config;
   const files: readonly LoginFile[] =
     registry.dockerConfig === ""
       ? loginFiles({ uid, env })
       : [{ path: registry.dockerConfig, isRequired: false }];
   const keychains: Keychain[] = [dockerKeychain({ files, env })];
-  // KUBE
+  if (kubeconfigKeychain.enableKeychain) {
+    const { kubeconfigPath: path } = kubeconfigKeychain;
+    const cluster = opened.use(KubernetesKeychain.start({ path, env, userAgent, log }));
+    keychains.push(cluster.keychain);
+  }
   const services: GrpcService[] = [];
   if (criKeychain.enableKeychain) {
     const proxy = opened.use(criImageProxy({ address: criKeychain.imageServicePath, log }));
@@ -67,7 +72,17 @@ export async function openRegistryAccess({
       minWaitMs: blob.minWaitMsec,
       maxWaitMs: blob.maxWaitMsec,
     },
-    parallel: chunkBytes > 0 ? { rangeBytes: chunkBytes } : undefined,
+    // A size of chunks is a wish to have several at once, however near the registry is.
+    parallel:
+      chunkBytes > 0
+        ? {
+            rangeBytes: chunkBytes,
+            minBytes: 2 * chunkBytes,
+            minLatencyMs: 0,
+            ahead: Math.max(DEFAULT_PARALLEL.ahead, 2 * chunkBytes),
+            window: Math.max(DEFAULT_PARALLEL.window, 3 * chunkBytes),
+          }
+        : undefined,
     proxyFor: proxyRules(proxySettings(env)),
     log,
   });

@@ -125,7 +125,12 @@ export async function serve(options: ServeOptions): Promise<void> {
       log,
     }),
   );
-  for (const server of await openMonitors(options, metrics)) resources.use(server);
+  const exposition = async (): Promise<string> => {
+    // What is counted elsewhere is carried over first.
+    images.state();
+    return await metrics.exposition();
+  };
+  for (const server of await openMonitors(options, exposition)) resources.use(server);
   images.resume();
   options.onReady(listener.path);
   await aborted(signal);
@@ -150,11 +155,10 @@ async function endMountsBelow(directory: string, log: Logger): Promise<void> {
 /** Metrics and health, at the addresses that the configuration names, which may be one. */
 async function openMonitors(
   { config, log }: ServeOptions,
-  metrics: Metrics,
+  exposition: () => Promise<string>,
 ): Promise<readonly MetricsServer[]> {
   await using opened = new AsyncDisposableStack();
   const health = (): Health => ({ isHealthy: true, details: { root: config.root } });
-  const exposition = () => metrics.exposition();
   const places = [
     {
       address: config.metricsAddress,

@@ -65,6 +65,8 @@ export interface LazyFileSystemOptions extends MountedTables {
   readonly features?: MountFeatures | undefined;
   /** Default: owners are shown as the image has them. */
   readonly ids?: IdMappings | undefined;
+  /** Counts reads that the cache has answered, and their bytes. */
+  readonly counts?: Float64Array | undefined;
   /** Has somebody answer a read that the cache cannot; `result` is what its reader gave instead of bytes. */
   readonly onMiss: (request: ReadRequest, missed: MissedRead, result: number) => void;
   /** Has whoever answers missed reads give up one of them. */
@@ -101,12 +103,14 @@ export class LazyFileSystem implements RawFileSystem {
   readonly #attributes = newNodeAttributes();
   readonly #child: ChainChild = newChainChild();
   readonly #range = { entry: 0, offset: 0, size: 0 };
+  readonly #counts: Float64Array;
 
   constructor(options: LazyFileSystemOptions) {
     const { chains, layers, names, rootChain, mtimeMs = 0, features, ids } = options;
     this.#root = rootChain === undefined ? ROOT_ID : nodeIdOf(rootChain, 0);
     this.#directory = rootChain === undefined ? new ChainDirectory(mtimeMs) : undefined;
     this.#ids = ids;
+    this.#counts = options.counts ?? new Float64Array(2);
     this.#states =
       rootChain === undefined
         ? new StateFiles({
@@ -201,7 +205,12 @@ export class LazyFileSystem implements RawFileSystem {
     const mode = layer.table.modeOf(range.entry);
     if ((mode & S_IFMT) !== S_IFREG) return mode === 0 ? -ESTALE : -EINVAL;
     const result = layer.files.read(range, layer.reader, target);
-    if (result >= 0) return result;
+    if (result >= 0) {
+      const counts = this.#counts;
+      counts[0] = (counts[0] ?? 0) + 1;
+      counts[1] = (counts[1] ?? 0) + result;
+      return result;
+    }
     const { entry, offset, size } = range;
     this.#onMiss(request, { layer: number, entry, offset, size }, result);
     return PENDING;

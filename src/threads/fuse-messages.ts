@@ -46,6 +46,8 @@ export interface FuseWorkerStart {
    * serves only when it has handled them all.
    */
   readonly sent: SharedArrayBuffer;
+  /** Two numbers of 64 bits that this thread alone writes: reads that it has answered from the cache, their bytes. */
+  readonly counts: SharedArrayBuffer;
 }
 
 /** One chain, by its number; or a directory of chains, none at first. */

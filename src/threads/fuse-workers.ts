@@ -57,11 +57,18 @@ export interface GoneTables {
   readonly mtimeMs: number;
 }
 
+export interface ReadCounts {
+  readonly count: number;
+  readonly bytes: number;
+}
+
 interface Thread {
   readonly port: FuseWorkerPort;
   readonly wakeFd: number;
   /** Messages behind the first. */
   readonly sent: Int32Array;
+  /** Reads that it has answered from the cache, and their bytes. */
+  readonly counts: Float64Array;
   /** What it has been told and not answered. */
   readonly changes: Map<number, PromiseWithResolvers<void>>;
   readonly ready: PromiseWithResolvers<void>;
@@ -99,6 +106,16 @@ export class FuseWorkers implements AsyncDisposable {
       await workers[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /** What was read that the cache had, so far. */
+  get reads(): ReadCounts {
+    let [count, bytes] = [0, 0];
+    for (const { counts } of this.#threads) {
+      count += counts[0] ?? 0;
+      bytes += counts[1] ?? 0;
+    }
+    return { count, bytes };
   }
 
   /** Resolves when the file system has been unmounted; rejects when a thread fails. */
@@ -163,10 +180,12 @@ export class FuseWorkers implements AsyncDisposable {
     const helpFd = this.#helpFd;
     const wakeFd = newEventfd();
     const sent = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+    const counts = new SharedArrayBuffer(2 * Float64Array.BYTES_PER_ELEMENT);
     const thread: Thread = {
       port,
       wakeFd,
       sent: new Int32Array(sent),
+      counts: new Float64Array(counts),
       changes: new Map(),
       ready: Promise.withResolvers(),
       ended: Promise.withResolvers(),
@@ -176,7 +195,7 @@ export class FuseWorkers implements AsyncDisposable {
     port.addEventListener("error", (event) => {
       this.#fail(thread, new Error(`FUSE thread failed: ${event.message}`, { cause: event.error }));
     });
-    const served = { tables, root, features, ids };
+    const served = { tables, root, features, ids, counts };
     port.postMessage({ kind: "start", fd, wakeFd, helpFd, rests, negotiated, sent, ...served }, []);
     return thread;
   }

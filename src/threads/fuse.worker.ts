@@ -57,6 +57,7 @@ function open(start: FuseWorkerStart): Serving {
       : { rootChain: undefined, mtimeMs: root.mtimeMs }),
     features,
     ids,
+    counts: new Float64Array(start.counts),
     onMiss: ({ unique }, { layer, entry, offset, size }, result) => {
       const damage = result === DAMAGED ? tables.readerOf(layer)?.damaged : undefined;
       if (damage !== undefined) self.postMessage({ kind: "damaged", layer, damage });

@@ -29,6 +29,8 @@ export interface ReadAnswererOptions {
   readonly layers: ReadonlyMap<number, AnsweredLayer>;
   /** Of the largest read. */
   readonly maxRead: number;
+  /** Told of each read that has been answered, with what it waited and whether it failed. */
+  readonly onAnswered?: ((ms: number, size: number, failed: boolean) => void) | undefined;
   readonly log: Logger;
 }
 
@@ -47,6 +49,7 @@ const ROUNDS_TO_MEMORY = 3;
  */
 export class ReadAnswerer implements AsyncDisposable {
   readonly #layers: ReadonlyMap<number, AnsweredLayer>;
+  readonly #onAnswered: ReadAnswererOptions["onAnswered"];
   readonly #target: FileTarget;
   readonly #log: Logger;
   readonly #pending = new Map<bigint, PendingAnswer>();
@@ -55,7 +58,8 @@ export class ReadAnswerer implements AsyncDisposable {
   readonly #gate = new RepeatGate();
   #isEnding = false;
 
-  constructor({ layers, maxRead, log }: ReadAnswererOptions) {
+  constructor({ layers, maxRead, onAnswered, log }: ReadAnswererOptions) {
+    this.#onAnswered = onAnswered;
     this.#layers = layers;
     this.#log = log;
     this.#target = {
@@ -91,9 +95,14 @@ export class ReadAnswerer implements AsyncDisposable {
       abortErrno: EINTR,
     };
     this.#pending.set(unique, pending);
+    const begun = performance.now();
     try {
       await this.#answer(miss, controller.signal);
+      this.#onAnswered?.(performance.now() - begun, miss.size, false);
     } catch (error) {
+      if (!controller.signal.aborted) {
+        this.#onAnswered?.(performance.now() - begun, 0, true);
+      }
       if (!controller.signal.aborted) this.#tell(miss, error);
       if (error instanceof BytesNotHad && !controller.signal.aborted) this.#failed.add(miss);
       replyError(fd, unique, controller.signal.aborted ? pending.abortErrno : EIO);
