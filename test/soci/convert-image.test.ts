@@ -339,6 +339,16 @@ describe("convertImage() from registry to registry", () => {
       expect(await copy.root()).toMatchObject({ mediaType: OCI_INDEX });
     }));
 
+  test.each(["ignored", "forbidden"] as const)("sends blobs where mounts are %s", (mounts) =>
+    withRegistry(async ({ registry, temp }) => {
+      registry.manners.mounts = mounts;
+      await convert(temp, `${registry.host}/app:v1`, `${registry.host}/copy:v1`);
+      const [layer] = image.layers;
+      expect(layer && (await registry.hasBlob("copy", layer.descriptor.digest))).toBe(true);
+      expect(registry.openUploads).toBe(0);
+    }),
+  );
+
   test("puts no tag when an upload fails", () =>
     withRegistry(async ({ registry, temp }) => {
       registry.failNext(1000, { status: 403, method: "POST" });
