@@ -10,7 +10,12 @@ import { parseManifest } from "../oci/manifest.ts";
 import { isIndexType, isManifestType, OCI_MANIFEST } from "../oci/media-types.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import { buildSociIndex } from "./build-soci-index.ts";
-import { type ConvertedParts, convertParts, type IndexedPart } from "./convert-parts.ts";
+import {
+  type ConvertedParts,
+  convertParts,
+  type IndexedPart,
+  type WrittenManifest,
+} from "./convert-parts.ts";
 import { type ImagePart, type ImageParts, readImageParts } from "./image-parts.ts";
 import {
   type IndexedLayers,
@@ -222,16 +227,25 @@ async function putManifests(
       await destination.putManifest(descriptor, bytes, { signal });
     }
   }
-  for (const { index } of built) {
-    if (index === undefined) continue;
-    const descriptor = { mediaType: OCI_MANIFEST, ...nameOf(index.bytes) };
-    await destination.putManifest(descriptor, index.bytes, { signal });
-  }
+  const put = ({ descriptor, bytes }: WrittenManifest, inner: AbortSignal) =>
+    destination.putManifest(descriptor, bytes, { signal: inner });
+  const sociIndexes = built.flatMap(({ index }) =>
+    index === undefined
+      ? []
+      : [
+          {
+            descriptor: { mediaType: OCI_MANIFEST, ...nameOf(index.bytes) },
+            bytes: index.bytes,
+          },
+        ],
+  );
+  // Who finds a manifest must find the SOCI index that it names.
+  await mapConcurrent(sociIndexes, put, { limit: PARALLEL_BLOBS, signal });
   const before = new Set(parts.parts.map(({ descriptor }) => descriptor.digest));
-  for (const { descriptor, bytes } of converted.manifests.values()) {
-    if (destination.isSourcePlace && before.has(descriptor.digest)) continue;
-    await destination.putManifest(descriptor, bytes, { signal });
-  }
+  const manifests = [...converted.manifests.values()].filter(
+    ({ descriptor }) => !destination.isSourcePlace || !before.has(descriptor.digest),
+  );
+  await mapConcurrent(manifests, put, { limit: PARALLEL_BLOBS, signal });
 }
 
 async function listIndexes(

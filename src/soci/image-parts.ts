@@ -1,3 +1,4 @@
+import { mapConcurrent } from "../async/map-concurrent.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
 import { isKind, SociError } from "../errors.ts";
 import type { Descriptor, Platform } from "../oci/descriptor.ts";
@@ -39,6 +40,8 @@ export interface ImageParts {
   readonly isSingle: boolean;
 }
 
+const PARALLEL_READS = 8;
+
 /** Reads all manifests that an image's index lists. @throws not-found when it has none, data-loss */
 export async function readImageParts(
   source: ImageSource,
@@ -58,16 +61,19 @@ export async function readImageParts(
     const alone = { ...part, descriptor: { ...descriptor, platform: part.platform } };
     return { root, index: {}, parts: [alone], missing: [], isSingle: true };
   }
-  const parts: ImagePart[] = [];
-  const missing: Descriptor[] = [];
-  for (const descriptor of parsed.manifests) {
-    if (descriptor.digest === root.digest) {
-      throw new SociError("data-loss", `Cannot use ${what}: it lists itself`);
-    }
-    const part = await readPart(source, descriptor, { signal });
-    if (part === undefined) missing.push(descriptor);
-    else parts.push(part);
+  if (parsed.manifests.some(({ digest }) => digest === root.digest)) {
+    throw new SociError("data-loss", `Cannot use ${what}: it lists itself`);
   }
+  const read = await mapConcurrent(
+    parsed.manifests,
+    async (descriptor, inner) => ({
+      descriptor,
+      part: await readPart(source, descriptor, { signal: inner }),
+    }),
+    { limit: PARALLEL_READS, signal },
+  );
+  const parts = read.flatMap(({ part }) => (part === undefined ? [] : [part]));
+  const missing = read.flatMap(({ part, descriptor }) => (part === undefined ? [descriptor] : []));
   if (parts.length === 0) {
     throw new SociError(
       "not-found",

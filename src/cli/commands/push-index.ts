@@ -128,6 +128,8 @@ export class IndexPusher {
       const index = sociIndexDescriptor(await store.readIndexBytes(digest), "v1");
       report({ descriptor: index, outcome: "skipped" });
     } else {
+      // The manifest that the index refers to was found in the repository.
+      await stdout?.write(`skipped artifact with digest: ${descriptor.digest}\n`);
       await pushSociIndex(digest, {
         client: source.client,
         store,
