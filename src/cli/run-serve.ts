@@ -1,5 +1,6 @@
 import { serve } from "../daemon/serve.ts";
 import { notifyServiceManager } from "../sys/sd-notify.ts";
+import { DEFAULT_SOCKET } from "./daemon-socket.ts";
 import type { ServeFunction } from "./serve-function.ts";
 import { VERSION_INFO } from "./version.ts";
 
@@ -9,7 +10,7 @@ const NAMES = {
     // As mounts are listed.
     mountType: "fuse.sociable",
     userAgent: `sociable/${VERSION_INFO.version}`,
-    socket: "/run/sociable/sociable.sock",
+    socket: DEFAULT_SOCKET,
   },
   "soci-snapshotter-grpc": {
     mountType: "fuse.rawBridge",

@@ -32,6 +32,8 @@ export interface PullImageOptions extends WaitOptions {
   readonly platform?: Platform | undefined;
   /** The SOCI index that the snapshotter is to use, in the place of the one it would find. */
   readonly index?: Digest | undefined;
+  /** As soon as it is known what is pulled: the image's complete name, and its manifest. */
+  readonly onManifest?: ((name: string, manifest: Digest) => void) | undefined;
   /** As soon as it is known, bottom first. */
   readonly onLayer?: ((layer: PulledLayer) => void) | undefined;
   readonly onDownload?: ((layer: Descriptor) => Download) | undefined;
@@ -125,10 +127,12 @@ class Pull {
   }
 
   async run(): Promise<PulledImage> {
-    const { source, reference, snapshotter, platform, index, onLayer, signal } = this.#options;
+    const { source, reference, snapshotter, platform, index, signal } = this.#options;
+    const { onManifest, onLayer } = this.#options;
     const name = formatReference(reference);
     const image = await resolveImage(source, { platform: platform ?? hostPlatform(), signal });
     const { descriptor, bytes, manifest } = image;
+    onManifest?.(name, descriptor.digest);
     this.#write({ kind: "manifest", descriptor, bytes, labels: contentLabels(manifest) });
     const [config] = await Promise.all([this.#config(image), this.#writeIndexes(image)]);
     const chainId = chainIds(config.diffIds).at(-1);
