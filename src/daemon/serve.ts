@@ -19,6 +19,7 @@ import { StoreOnDemand } from "../soci/store-on-demand.ts";
 import { sysDiscard } from "../sys/libc.ts";
 import { listMounts } from "../sys/mountinfo.ts";
 import { InflatePool } from "../threads/inflate-pool.ts";
+import { checkSupported } from "./check-supported.ts";
 import { daemonService } from "./daemon-api.ts";
 import { endStaleMounts } from "./end-stale-mounts.ts";
 import { GrpcListener } from "./grpc-listener.ts";
@@ -62,6 +63,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   await refuseForeignRoot(root);
   resources.use(lockRoot(root));
   await endMountsBelow(join(root, "mnt"), log);
+  if (!config.skipCheckSnapshotterSupported) checkSupported(root);
   await new MountRecords(root).sweep();
   const metrics = new Metrics();
   const cache = resources.use(
