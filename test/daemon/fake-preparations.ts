@@ -1,3 +1,4 @@
+import type { WaitOptions } from "../../src/async/wait-options.ts";
 import type { CachedLayer } from "../../src/cache/cached-layer.ts";
 import type { ImageName, ImageSessionsOptions } from "../../src/daemon/image-sessions.ts";
 import { SociError } from "../../src/errors.ts";
@@ -24,7 +25,8 @@ export class FakePreparations implements Pick<ImageSessionsOptions, "openSource"
   /** Awaited before a source is open. */
   opening: Promise<void> = Promise.resolve();
   /** What a layer is; it may take its time. */
-  layer: (digest: Digest) => Promise<LayerOutcome> = () => new Promise(() => undefined);
+  layer: (digest: Digest, options?: WaitOptions) => Promise<LayerOutcome> = () =>
+    new Promise(() => undefined);
   /** Layers of the image, bottom first; undefined: it cannot be had. */
   chain: readonly Digest[] | undefined = [];
   prefetched: readonly PrefetchSpans[] | Error = [];
@@ -52,7 +54,8 @@ export class FakePreparations implements Pick<ImageSessionsOptions, "openSource"
     const ended = Promise.withResolvers<never>();
     ended.promise.catch(() => undefined);
     const preparation = {
-      layer: (digest: Digest) => Promise.race([this.layer(digest), ended.promise]),
+      layer: (digest: Digest, options?: WaitOptions) =>
+        Promise.race([this.layer(digest, options), ended.promise]),
       image: async () => {
         if (this.chain === undefined) throw new SociError("unavailable", "registry is down");
         return { manifest: { layers: this.chain.map((digest) => ({ digest })) } };
