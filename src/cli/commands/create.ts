@@ -88,6 +88,7 @@ export const createCommand = defineCommand({
         existingIndex: flags["existing-index"],
         maxConcurrentUploads: flags["max-concurrent-uploads"],
         stdout,
+        warnings: stdout,
         log,
         progress,
         signal,

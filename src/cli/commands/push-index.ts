@@ -1,5 +1,6 @@
 import { SociError } from "../../errors.ts";
 import type { Logger } from "../../observability/log.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { formatPlatform } from "../../oci/platform.ts";
 import type { RegistrySource } from "../../oci/registry-source.ts";
@@ -25,7 +26,7 @@ export const PUSH_FLAGS = {
     choices: EXISTING_INDEX,
     default: "warn",
     description:
-      "Where the repository has an index of the image: push anyway and say so, leave it at that, or do not look",
+      "Where the repository has an index of the image: push and say so, leave it at that, or push and say nothing",
   },
   "max-concurrent-uploads": {
     type: "integer",
@@ -43,6 +44,8 @@ export interface IndexPusherOptions {
   readonly maxConcurrentUploads: number;
   /** Where it says what it does, as the Go tool; `undefined`: nowhere. */
   readonly stdout: OutputStream | undefined;
+  /** Where it says that there is an index already: the Go tool does so even when it is quiet. */
+  readonly warnings: OutputStream | undefined;
   readonly log: Logger;
   readonly progress: Progress;
   readonly signal: AbortSignal;
@@ -68,14 +71,15 @@ export class IndexPusher {
 
   /** Looks for indexes in the repository; whether one is to be pushed. */
   async isWanted({ descriptor }: PlatformImage): Promise<boolean> {
-    const { source, existingIndex, stdout, log, signal } = this.#options;
-    if (existingIndex === "allow") return true;
-    await stdout?.write("checking if a soci index already exists in remote repository...\n");
-    const found = await source.referrers(descriptor.digest, SOCI_INDEX_V1, { signal });
-    this.#listed.set(
-      descriptor.digest,
-      found.map(({ digest }) => digest),
-    );
+    const { existingIndex, stdout, warnings, log } = this.#options;
+    if (existingIndex !== "allow") {
+      await stdout?.write("checking if a soci index already exists in remote repository...\n");
+    }
+    if (existingIndex === "allow") {
+      await this.#listIfPossible(descriptor.digest);
+      return true;
+    }
+    const found = await this.#list(descriptor.digest);
     const [first] = found;
     if (first === undefined) return true;
     const what =
@@ -88,19 +92,38 @@ export class IndexPusher {
       );
       return false;
     }
-    if (stdout === undefined) log.warn(`${what}: pushing index anyway`);
-    else await stdout.write(`[WARN] ${what}: pushing index anyway\n`);
+    if (warnings === undefined) log.warn(`${what}: pushing index anyway`);
+    else await warnings.write(`[WARN] ${what}: pushing index anyway\n`);
     return true;
   }
 
-  /** Pushes the newest v1 index of an image's manifest, if it is wanted. @throws not-found when there is none */
-  async pushNewest(image: PlatformImage): Promise<PushedIndex | undefined> {
+  /** What is listed need not be sent; where that cannot be known, all is asked for. */
+  async #listIfPossible(manifest: Digest): Promise<void> {
+    const { log, signal } = this.#options;
+    try {
+      await this.#list(manifest);
+    } catch (error) {
+      signal.throwIfAborted();
+      log.debug("referrers cannot be listed", { manifest, error });
+    }
+  }
+
+  async #list(manifest: Digest): Promise<readonly Descriptor[]> {
+    const { source, signal } = this.#options;
+    const found = await source.referrers(manifest, SOCI_INDEX_V1, { signal });
+    this.#listed.set(
+      manifest,
+      found.map(({ digest }) => digest),
+    );
+    return found;
+  }
+
+  /** The newest v1 index of an image's manifest in the local store. @throws not-found when there is none */
+  newestOf(image: PlatformImage): Digest {
     const { store, source, log } = this.#options;
     const indexes = store.artifacts.findIndexes(image.descriptor.digest);
     const newest = indexes.find(({ artifactType }) => artifactType === SOCI_INDEX_V1);
-    if (newest !== undefined) {
-      return (await this.isWanted(image)) ? await this.push(newest.digest, image) : undefined;
-    }
+    if (newest !== undefined) return newest.digest;
     if (indexes.some(({ artifactType }) => artifactType === SOCI_INDEX_V2)) {
       log.warn("v2 SOCI index skipped: it is part of its image, push that");
     }

@@ -55,16 +55,19 @@ export const pushCommand = defineCommand({
       existingIndex: flags["existing-index"],
       maxConcurrentUploads: flags["max-concurrent-uploads"],
       stdout: isTalking ? io.stdout : undefined,
+      warnings: flags.json ? undefined : io.stdout,
       log,
       progress,
       signal,
     });
+    const images = await selectImages(source, platformsOf(flags), { signal });
+    // Nothing is pushed when a platform has none.
+    const indexes = images.map((image) => ({ image, digest: pusher.newestOf(image) }));
     const results: PushedIndex[] = [];
-    for (const image of await selectImages(source, platformsOf(flags), { signal })) {
-      const pushed = await pusher.pushNewest(image);
-      if (pushed === undefined) continue;
-      results.push(pushed);
-      if (flags.quiet && !flags.json) await io.stdout.write(`${pushed.digest}\n`);
+    for (const { image, digest } of indexes) {
+      if (!(await pusher.isWanted(image))) continue;
+      results.push(await pusher.push(digest, image));
+      if (flags.quiet && !flags.json) await io.stdout.write(`${digest}\n`);
     }
     if (flags.json) await writeJson(io.stdout, results);
   },

@@ -62,17 +62,56 @@ describe("sociable push", () => {
     expect(stdout).toEndWith(`skipped artifact with digest: ${digest}\n`);
   });
 
-  test("asks for each blob once and no more where it does not look for indexes", async () => {
+  test("says of an index that is there what it says of what it pushes, and sends nothing", async () => {
     await using cli = await cliImage(image);
-    await cli.run([...CREATE, cli.name]);
+    const digest = await digestCreated((await cli.run([...CREATE, cli.name])).stdout);
     await cli.run(["push", cli.name]);
     cli.registry.clearRequests();
     const { stdout } = await cli.run(["push", "--existing-index", "allow", cli.name]);
-    // The image's manifest, two zTOCs and a config.
-    expect(stdout.match(/^skipped artifact with digest: /gm)).toHaveLength(4);
-    const methods = cli.registry.requests.map(({ method }) => method);
-    expect(methods.filter((method) => method === "HEAD")).toHaveLength(1 + image.layers.length);
-    expect(methods.filter((method) => method === "POST")).toEqual([]);
+    expect(stdout).toBe(
+      `pushing soci index with digest: ${digest}\nskipped artifact with digest: ${digest}\n`,
+    );
+    expect(cli.registry.requests.every(({ method }) => method === "GET")).toBe(true);
+  });
+
+  test("asks for each blob once where the repository has all but lists no index", async () => {
+    await using cli = await cliImage(image, { referrersApi: false });
+    await cli.run([...CREATE, cli.name]);
+    await cli.run(["push", cli.name]);
+    cli.registry.clearRequests();
+    cli.registry.failNext(2, { status: 404, method: "GET", path: /referrers|sha256-/ });
+    await cli.run(["push", cli.name]);
+    const count = (method: string) =>
+      cli.registry.requests.filter((request) => request.method === method).length;
+    expect(count("HEAD")).toBe(1 + image.layers.length);
+    expect(count("POST")).toBe(0);
+  });
+
+  test("pushes where the registry cannot list indexes and that is to be allowed", async () => {
+    await using cli = await cliImage(image);
+    const digest = await digestCreated((await cli.run([...CREATE, cli.name])).stdout);
+    cli.registry.failNext(1000, { status: 403, method: "GET", path: /referrers/ });
+    expect(await cli.run(["push", cli.name])).toMatchObject({ code: 1 });
+    const argv = ["push", "-q", "--existing-index", "allow", cli.name];
+    expect(await cli.run(argv)).toMatchObject({ code: 0, stdout: `${digest}\n` });
+  });
+
+  test("pushes nothing when one of the platforms has no index", async () => {
+    const other = await buildImage({
+      layers: [],
+      platform: { os: "linux", architecture: "arm64" },
+    });
+    await using cli = await cliImage(
+      buildIndex([
+        { image, platform: { os: "linux", architecture: "amd64" } },
+        { image: other, platform: { os: "linux", architecture: "arm64" } },
+      ]),
+    );
+    await cli.run([...CREATE, "-p", "linux/amd64", cli.name]);
+    expect(await cli.run(["push", "--all-platforms", cli.name])).toMatchObject({
+      code: 1,
+      stdout: "",
+    });
   });
 
   test.each([
@@ -84,7 +123,7 @@ describe("sociable push", () => {
       pushed: false,
     },
     {
-      title: "does not look",
+      title: "says nothing",
       flags: ["--existing-index", "allow"],
       word: "pushing soci index",
       pushed: true,
