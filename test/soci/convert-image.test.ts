@@ -15,6 +15,7 @@ import { localZtocFactory } from "../../src/ztoc/build-ztoc.ts";
 import { rejectionOf } from "../support/failure.ts";
 import {
   addImage,
+  buildDockerArchive,
   type BuiltImage,
   buildImage,
   buildIndex,
@@ -181,6 +182,18 @@ describe("convertImage()", () => {
     expect(manifest.mediaType).toBe(OCI_MANIFEST);
     expect(manifest.config).toEqual({ ...before.config, mediaType: OCI_CONFIG });
     expect(manifest.layers).toEqual(before.layers);
+  });
+
+  test("converts what docker save wrote", async () => {
+    await using temp = await tempDir();
+    const plain = await buildImage({
+      layers: [{ entries: [{ name: "a", content: sampleBytes(50_000, 3) }], compression: "none" }],
+    });
+    await writeFile(temp.join("in.tar"), await buildDockerArchive(plain));
+    const from = `docker-archive:${temp.join("in.tar")}`;
+    const { descriptor, platforms } = await convert(temp, from, `oci:${temp.join("out")}`);
+    expect(platforms[0]?.layers).toMatchObject([{ status: "built" }]);
+    expect(await entriesOf(temp.join("out"), descriptor)).toHaveLength(2);
   });
 
   test("leaves entries out whose manifests are not there", async () => {
