@@ -8,6 +8,10 @@ export const commandRegistry: CommandGroup = {
       summary: "Build the SOCI index of an image",
       load: async () => (await import("./commands/create.ts")).createCommand,
     },
+    convert: {
+      summary: "Write an image together with its SOCI index",
+      load: async () => (await import("./commands/convert.ts")).convertCommand,
+    },
     push: {
       summary: "Push the SOCI index of an image to its repository",
       load: async () => (await import("./commands/push.ts")).pushCommand,
@@ -33,8 +37,12 @@ export const commandRegistry: CommandGroup = {
       summary: "Pull an image into containerd, lazily",
       load: async () => (await import("./commands/pull.ts")).pullCommand,
     },
+    explain: {
+      summary: "Tell which layers of an image start lazily, and why not",
+      load: async () => (await import("./commands/explain.ts")).explainCommand,
+    },
     serve: {
-      summary: "Serve containerd: start containers before their image is here",
+      summary: "Serve containerd with images that are not here yet",
       load: async () => (await import("./commands/serve.ts")).serveCommand,
     },
     config: {
@@ -94,6 +102,24 @@ export const commandRegistry: CommandGroup = {
           load: async () => (await import("./commands/index-remove.ts")).indexRemoveCommand,
         },
       },
+    },
+    prefetch: {
+      summary: "Inspect prefetch artifacts in the state directory",
+      commands: {
+        list: {
+          summary: "List the prefetch artifacts in the state directory",
+          aliases: ["ls"],
+          load: async () => (await import("./commands/prefetch-list.ts")).prefetchListCommand,
+        },
+        info: {
+          summary: "Print what a prefetch artifact says",
+          load: async () => (await import("./commands/prefetch-info.ts")).prefetchInfoCommand,
+        },
+      },
+    },
+    "rebuild-db": {
+      summary: "List again what the state directory holds",
+      load: async () => (await import("./commands/rebuild-db.ts")).rebuildDbCommand,
     },
     version: {
       summary: "Print version, commit and Bun's version",

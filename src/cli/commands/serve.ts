@@ -14,7 +14,7 @@ import { VERSION_INFO } from "../version.ts";
 
 export const serveCommand = defineCommand({
   name: "serve",
-  summary: "Serve containerd: start containers before their image is here",
+  summary: "Serve containerd with images that are not here yet",
   description:
     'A remote snapshotter: containerd asks for the layers of an image, and gets those that have a SOCI index at once; what containers read is fetched then, verified, and kept. It stays in the foreground, writes its log as JSON lines to standard error and tells systemd when it is ready. SIGTERM or Ctrl-C ends it.\n\nIn containerd\'s config.toml:\n\n  [proxy_plugins.sociable]\n    type = "snapshot"\n    address = "/run/sociable/sociable.sock"',
   examples: [
