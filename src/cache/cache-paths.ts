@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { type Digest, hexOf } from "../oci/digest.ts";
+import { fileNameOfKey, type LayerKey } from "./layer-key.ts";
 
 /** Below the state root. */
 export function cacheRootOf(stateRoot: string): string {
@@ -19,8 +19,8 @@ export function treesDirectory(cacheRoot: string): string {
   return join(cacheRoot, "trees");
 }
 
-export function layerDirectory(cacheRoot: string, digest: Digest): string {
-  return join(layersDirectory(cacheRoot), hexOf(digest));
+export function layerDirectory(cacheRoot: string, key: LayerKey): string {
+  return join(layersDirectory(cacheRoot), fileNameOfKey(key));
 }
 
 /** The files of one layer. */

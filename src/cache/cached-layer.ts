@@ -8,6 +8,7 @@ import { recordUnlock, tryRecordLock } from "../sys/record-lock.ts";
 import type { LayerPaths } from "./cache-paths.ts";
 import { findDamage } from "./find-damage.ts";
 import { LayerFiles, type LayerHandle } from "./layer-files.ts";
+import { type LayerKey, layerOfKey } from "./layer-key.ts";
 import type { LayerGeometry } from "./layer-geometry.ts";
 import { isSameFile } from "./is-same-file.ts";
 import { LEASE_LOCK, spanLock } from "./layer-locks.ts";
@@ -18,7 +19,7 @@ import type { SpanClaim } from "./span-claim.ts";
 import { mapTable } from "./table-file.ts";
 
 export interface CachedLayerOptions {
-  readonly digest: Digest;
+  readonly key: LayerKey;
   readonly paths: LayerPaths;
   readonly geometry: LayerGeometry;
   readonly geometryFd: number;
@@ -41,7 +42,10 @@ const BACKLOG_BYTES = 64 << 20;
  * maps that all processes with the layer open share.
  */
 export class CachedLayer implements AsyncDisposable {
+  /** Of the layer itself: what came by another zTOC has the same. */
   readonly digest: Digest;
+  /** Its name in the cache. */
+  readonly key: LayerKey;
   readonly paths: LayerPaths;
   readonly geometry: LayerGeometry;
   /** Of the thread that opened the layer. */
@@ -59,9 +63,11 @@ export class CachedLayer implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   constructor(options: CachedLayerOptions) {
-    const { digest, geometry, geometryFd, data } = options;
+    const { key, geometry, geometryFd, data } = options;
+    const digest = layerOfKey(key);
     this.#options = options;
     this.digest = digest;
+    this.key = key;
     this.paths = options.paths;
     this.geometry = geometry;
     this.handle = {

@@ -1,5 +1,5 @@
-import type { Digest } from "../oci/digest.ts";
 import { systemFailure } from "./system-failure.ts";
+import { type LayerKey, layerOfKey } from "./layer-key.ts";
 import { LayerDraft, type LayerParts } from "./layer-draft.ts";
 
 /**
@@ -8,13 +8,13 @@ import { LayerDraft, type LayerParts } from "./layer-draft.ts";
  */
 export async function createLayer(
   cacheRoot: string,
-  digest: Digest,
+  key: LayerKey,
   parts: LayerParts,
 ): Promise<"created" | "exists"> {
   try {
-    await using draft = await LayerDraft.create(cacheRoot, digest);
+    await using draft = await LayerDraft.create(cacheRoot, key);
     return await draft.commit(parts);
   } catch (error) {
-    throw systemFailure(`make layer ${digest} in the cache`, error);
+    throw systemFailure(`make layer ${layerOfKey(key)} in the cache`, error);
   }
 }

@@ -8,7 +8,8 @@ const GEOMETRY_ENCODINGS = ["gzip", "tar", "whole"] as const;
 export type GeometryEncoding = (typeof GEOMETRY_ENCODINGS)[number];
 
 const MAGIC = 0x4f45_4753; // "SGEO"
-const VERSION = 1;
+/** 2: before, a layer that came by a zTOC bore the name of one that was read whole. */
+const VERSION = 2;
 export const GEOMETRY_HEADER_BYTES = 64;
 const CRC_OFFSET = 40;
 const WINDOWS_ALIGNMENT = 4096;

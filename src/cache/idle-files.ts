@@ -2,14 +2,20 @@ import { constants, fstatSync, openSync } from "node:fs";
 import { lstat, readdir, rename, rm } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { isDigest, type Digest, hexOf } from "../oci/digest.ts";
 import { isErrno } from "../oci/fs-errors.ts";
 import { ownProcess } from "../oci/process-id.ts";
 import { isRecordLocked, type RecordRange, tryRecordLock } from "../sys/record-lock.ts";
 import { closing } from "./cache-locks.ts";
-import { ingestDirectory, layerPaths, layersDirectory, treesDirectory } from "./cache-paths.ts";
+import {
+  ingestDirectory,
+  layerDirectory,
+  layerPaths,
+  layersDirectory,
+  treesDirectory,
+} from "./cache-paths.ts";
 import { pagesIn } from "./count-usage.ts";
 import { NEVER_OPENED } from "./layer-draft.ts";
+import { keyOfFileName, type LayerKey } from "./layer-key.ts";
 import { LEASE_LOCK } from "./layer-locks.ts";
 import { isSameFile } from "./is-same-file.ts";
 import { TABLE_LOCK } from "./table-file.ts";
@@ -18,7 +24,7 @@ import { pagesOf } from "./usage-account.ts";
 /** Something that could go: nobody seems to use it. */
 export interface IdleFile {
   /** undefined: a tree. */
-  readonly layer: Digest | undefined;
+  readonly layer: LayerKey | undefined;
   readonly path: string;
   readonly lastUseMs: number;
 }
@@ -29,10 +35,10 @@ const FIRST_OPEN_MS = 60_000;
 /** Layers and trees that nobody holds, the longest unused first. */
 export async function listIdle(cacheRoot: string): Promise<IdleFile[]> {
   const idle: IdleFile[] = [];
-  for (const digest of await listLayers(cacheRoot)) {
-    const path = join(layersDirectory(cacheRoot), hexOf(digest));
+  for (const key of await listLayers(cacheRoot)) {
+    const path = layerDirectory(cacheRoot, key);
     const lastUseMs = await lastUseOf(layerPaths(path).lock, LEASE_LOCK);
-    if (lastUseMs !== undefined) idle.push({ layer: digest, path, lastUseMs });
+    if (lastUseMs !== undefined) idle.push({ layer: key, path, lastUseMs });
   }
   for (const name of await readdir(treesDirectory(cacheRoot))) {
     const path = join(treesDirectory(cacheRoot), name);
@@ -42,10 +48,10 @@ export async function listIdle(cacheRoot: string): Promise<IdleFile[]> {
   return idle.sort((a, b) => a.lastUseMs - b.lastUseMs);
 }
 
-/** Digests of all layers in a cache. */
-export async function listLayers(cacheRoot: string): Promise<Digest[]> {
+/** Names of all layers in a cache. */
+export async function listLayers(cacheRoot: string): Promise<LayerKey[]> {
   const names = await readdir(layersDirectory(cacheRoot));
-  return names.map((hex) => `sha256:${hex}`).filter(isDigest);
+  return names.map(keyOfFileName).filter((key) => key !== undefined);
 }
 
 /** Removes it, unless somebody has begun to use it; how many pages that gives. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { WaitOptions } from "../async/wait-options.ts";
 import { isKind, SociError } from "../errors.ts";
 import type { Logger } from "../observability/log.ts";
-import { type Digest, hexOf } from "../oci/digest.ts";
+import type { Digest } from "../oci/digest.ts";
 import { isErrno } from "../oci/fs-errors.ts";
 import { ownProcess } from "../oci/process-id.ts";
 import { BackgroundWork } from "./background-work.ts";
@@ -24,6 +24,7 @@ import { defaultMountCap } from "./default-cap.ts";
 import type { Eviction, SpaceCause } from "./eviction.ts";
 import type { LayerParts } from "./layer-draft.ts";
 import { listIdle, removeIdle } from "./idle-files.ts";
+import { fileNameOfKey, type LayerKey, layerOfKey } from "./layer-key.ts";
 import { openLiveDirectory, sweepLiveDirectories } from "./live-directory.ts";
 import { openLayer } from "./open-layer.ts";
 import { RoomMaker } from "./room-maker.ts";
@@ -110,12 +111,12 @@ export class LayerCache implements AsyncDisposable {
   }
 
   /** Opens a layer; undefined when it is not here, or was damaged and had to be taken away. */
-  async openLayer(digest: Digest, { signal }: WaitOptions = {}): Promise<CachedLayer | undefined> {
+  async openLayer(key: LayerKey, { signal }: WaitOptions = {}): Promise<CachedLayer | undefined> {
     try {
       const layer = await openLayer({
-        digest,
+        key,
         signal,
-        paths: layerPaths(layerDirectory(this.root, digest)),
+        paths: layerPaths(layerDirectory(this.root, key)),
         liveDirectory: this.#liveDirectory,
         log: this.#log,
         onBacklog: (full) => this.#flushLater(full),
@@ -126,27 +127,30 @@ export class LayerCache implements AsyncDisposable {
       return layer;
     } catch (error) {
       if (!isKind(error, "data-loss")) {
-        throw systemFailure(`open layer ${digest} in the cache "${this.root}"`, error);
+        throw systemFailure(`open layer ${layerOfKey(key)} in the cache "${this.root}"`, error);
       }
       this.#log.warn("layer in the cache is damaged and is removed", {
-        layer: digest,
+        layer: layerOfKey(key),
         reason: error.message,
       });
-      await this.removeLayer(digest);
+      await this.removeLayer(key);
       return undefined;
     }
   }
 
   /** Makes a layer of which no data is there yet, unless it is here, and opens it. @throws data-loss */
   async createLayer(
-    digest: Digest,
+    key: LayerKey,
     parts: LayerParts,
     options: WaitOptions = {},
   ): Promise<CachedLayer> {
-    await createLayer(this.root, digest, parts);
-    const layer = await this.openLayer(digest, options);
+    await createLayer(this.root, key, parts);
+    const layer = await this.openLayer(key, options);
     if (layer !== undefined) return layer;
-    throw new SociError("unavailable", `Cannot open layer ${digest}: it has just been removed`);
+    throw new SociError(
+      "unavailable",
+      `Cannot open layer ${layerOfKey(key)}: it has just been removed`,
+    );
   }
 
   /** The right to read a layer whole into the cache; undefined: somebody else is at it. */
@@ -155,17 +159,17 @@ export class LayerCache implements AsyncDisposable {
   }
 
   /** Takes a layer away; who has it open keeps it until it is closed. */
-  async removeLayer(digest: Digest): Promise<void> {
+  async removeLayer(key: LayerKey): Promise<void> {
     const aside = join(ingestDirectory(this.root), `${await ownProcess()}.${randomUUID()}`);
     await mkdir(ingestDirectory(this.root), { recursive: true, mode: 0o700 });
     try {
-      await rename(layerDirectory(this.root, digest), aside);
+      await rename(layerDirectory(this.root, key), aside);
     } catch (error) {
       if (isErrno(error, "ENOENT")) return;
       throw error;
     }
     if (this.#liveDirectory !== undefined) {
-      await rm(join(this.#liveDirectory, hexOf(digest)), { force: true });
+      await rm(join(this.#liveDirectory, fileNameOfKey(key)), { force: true });
     }
     await rm(aside, { recursive: true, force: true });
   }

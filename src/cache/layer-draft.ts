@@ -17,6 +17,7 @@ import { isErrno } from "../oci/fs-errors.ts";
 import { ownProcess } from "../oci/process-id.ts";
 import { ingestDirectory, layerDirectory, type LayerPaths, layerPaths } from "./cache-paths.ts";
 import { DraftCrcs } from "./draft-crcs.ts";
+import { type LayerKey, layerOfKey } from "./layer-key.ts";
 import { LayerGeometry } from "./layer-geometry.ts";
 import { emptyMap, identityOf, writeMap } from "./open-layer-data.ts";
 import { createFile } from "./new-file.ts";
@@ -45,24 +46,26 @@ const { O_RDWR, O_CREAT, O_EXCL } = constants;
 export class LayerDraft implements AsyncDisposable {
   readonly #cacheRoot: string;
   readonly #digest: Digest;
+  readonly #key: LayerKey;
   readonly #paths: LayerPaths;
   readonly #dataFd: number;
   readonly #crcs = new DraftCrcs();
   #isOpen = true;
   #size = 0;
 
-  private constructor(cacheRoot: string, digest: Digest, paths: LayerPaths) {
+  private constructor(cacheRoot: string, key: LayerKey, paths: LayerPaths) {
     this.#cacheRoot = cacheRoot;
-    this.#digest = digest;
+    this.#digest = layerOfKey(key);
+    this.#key = key;
     this.#paths = paths;
     this.#dataFd = openSync(paths.data, O_RDWR | O_CREAT | O_EXCL, 0o600);
   }
 
-  static async create(cacheRoot: string, digest: Digest): Promise<LayerDraft> {
+  static async create(cacheRoot: string, key: LayerKey): Promise<LayerDraft> {
     const directory = join(ingestDirectory(cacheRoot), `${await ownProcess()}.${randomUUID()}`);
     await mkdir(ingestDirectory(cacheRoot), { recursive: true, mode: 0o700 });
     await mkdir(directory, { mode: 0o700 });
-    return new LayerDraft(cacheRoot, digest, layerPaths(directory));
+    return new LayerDraft(cacheRoot, key, layerPaths(directory));
   }
 
   /** Bytes appended so far. */
@@ -102,7 +105,7 @@ export class LayerDraft implements AsyncDisposable {
     utimesSync(paths.lock, NEVER_OPENED, NEVER_OPENED);
     this.#writeMap(geometry);
     markUnsynced(paths.directory);
-    const target = layerDirectory(this.#cacheRoot, this.#digest);
+    const target = layerDirectory(this.#cacheRoot, this.#key);
     mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
     try {
       renameSync(paths.directory, target);

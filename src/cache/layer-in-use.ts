@@ -14,6 +14,7 @@ import { acquireRecordLock } from "./acquire-record-lock.ts";
 import type { LayerPaths } from "./cache-paths.ts";
 import { durableMapPlaces } from "./durable-map.ts";
 import { LayerFiles } from "./layer-files.ts";
+import { type LayerKey, layerOfKey } from "./layer-key.ts";
 import { LayerGeometry } from "./layer-geometry.ts";
 import { LEASE_LOCK, MAP_LOCK, spanLock } from "./layer-locks.ts";
 import { ageMs, PRESENT } from "./live-map.ts";
@@ -32,7 +33,7 @@ export interface EvictionUnit {
 }
 
 export interface LayerInUseOptions {
-  readonly digest: Digest;
+  readonly key: LayerKey;
   readonly paths: LayerPaths;
   readonly liveDirectory: string | undefined;
 }
@@ -62,7 +63,8 @@ export class LayerInUse implements Disposable {
       return fd;
     };
     try {
-      const { paths, digest } = options;
+      const { paths } = options;
+      const digest = layerOfKey(options.key);
       const lockFd = keep(openSync(paths.lock, constants.O_RDWR | constants.O_NOFOLLOW));
       if (!isRecordLocked(lockFd, LEASE_LOCK)) return undefined;
       using reading = new DisposableStack();

@@ -10,7 +10,6 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { randomBytes } from "node:crypto";
-import { type Digest, hexOf } from "../oci/digest.ts";
 import { isErrno } from "../oci/fs-errors.ts";
 import { bootId, NO_BOOT } from "./boot-id.ts";
 import type { LayerPaths } from "./cache-paths.ts";
@@ -23,6 +22,7 @@ import {
   encodeDurableMap,
   MAP_HEADER_BYTES,
 } from "./durable-map.ts";
+import { fileNameOfKey, type LayerKey } from "./layer-key.ts";
 import type { LayerGeometry } from "./layer-geometry.ts";
 import {
   lastUseTick,
@@ -37,7 +37,7 @@ import { replaceFile, writeAllAt } from "./new-file.ts";
 const { O_RDWR, O_NOFOLLOW } = constants;
 
 export interface OpenLayerDataOptions {
-  readonly digest: Digest;
+  readonly key: LayerKey;
   readonly paths: LayerPaths;
   readonly geometry: LayerGeometry;
   /** In shared memory; undefined: live maps lie beside the data. */
@@ -201,10 +201,10 @@ export function livePaths(options: Omit<OpenLayerDataOptions, "geometry">): read
 }
 
 function pathInMemory({
-  digest,
+  key,
   liveDirectory,
-}: Pick<OpenLayerDataOptions, "digest" | "liveDirectory">): string | undefined {
-  return liveDirectory === undefined ? undefined : join(liveDirectory, hexOf(digest));
+}: Pick<OpenLayerDataOptions, "key" | "liveDirectory">): string | undefined {
+  return liveDirectory === undefined ? undefined : join(liveDirectory, fileNameOfKey(key));
 }
 
 function openLiveAt(

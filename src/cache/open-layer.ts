@@ -1,7 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, utimesSync } from "node:fs";
 import type { WaitOptions } from "../async/wait-options.ts";
 import type { Logger } from "../observability/log.ts";
-import type { Digest } from "../oci/digest.ts";
 import { isErrno } from "../oci/fs-errors.ts";
 import { recordUnlock } from "../sys/record-lock.ts";
 import { SociError, isKind } from "../errors.ts";
@@ -10,6 +9,7 @@ import type { LayerPaths } from "./cache-paths.ts";
 import { CachedLayer, type CachedLayerOptions } from "./cached-layer.ts";
 import { isSameFile } from "./is-same-file.ts";
 import { LayerGeometry } from "./layer-geometry.ts";
+import { type LayerKey, layerOfKey } from "./layer-key.ts";
 import { INIT_LOCK, LEASE_LOCK } from "./layer-locks.ts";
 import { type LayerData, openLayerData, type OpenLayerDataOptions } from "./open-layer-data.ts";
 import { checkTableSize } from "./table-file.ts";
@@ -19,7 +19,7 @@ const { O_RDWR, O_CREAT, O_RDONLY, O_NOFOLLOW } = constants;
 
 export interface OpenLayerOptions
   extends WaitOptions, Pick<CachedLayerOptions, "onBacklog" | "onClose"> {
-  readonly digest: Digest;
+  readonly key: LayerKey;
   readonly paths: LayerPaths;
   readonly liveDirectory: string | undefined;
   readonly log: Logger;
@@ -49,7 +49,7 @@ export async function openLayer(options: OpenLayerOptions): Promise<CachedLayer 
   for (const fd of [data.dataFd, data.mapFd, data.liveFd]) keep(fd);
   if (data.lost !== undefined) {
     options.log.warn("cached data of a layer is lost", {
-      layer: options.digest,
+      layer: layerOfKey(options.key),
       reason: data.lost,
     });
   }

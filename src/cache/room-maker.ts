@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Semaphore } from "../async/semaphore.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
 import type { Logger } from "../observability/log.ts";
-import { type Digest, hexOf } from "../oci/digest.ts";
+import type { Digest } from "../oci/digest.ts";
 import { recordUnlock } from "../sys/record-lock.ts";
 import { acquireRecordLock } from "./acquire-record-lock.ts";
 import { openCacheLock, ROOM_LOCK } from "./cache-locks.ts";
@@ -12,6 +12,7 @@ import { layerDirectory, layerPaths } from "./cache-paths.ts";
 import { countUsage } from "./count-usage.ts";
 import { type Eviction, type SpaceCause, spaceRuleOf } from "./eviction.ts";
 import { listIdle, listLayers, removeIdle } from "./idle-files.ts";
+import { fileNameOfKey, layerOfKey } from "./layer-key.ts";
 import { type EvictionUnit, LayerInUse } from "./layer-in-use.ts";
 import { ageMs, lastUseTick } from "./live-map.ts";
 import { SpaceReservation } from "./space-reservation.ts";
@@ -131,9 +132,13 @@ export class RoomMaker implements Disposable {
       account.free(freed);
       if (idle.layer !== undefined && freed > 0) {
         if (liveDirectory !== undefined) {
-          await rm(join(liveDirectory, hexOf(idle.layer)), { force: true });
+          await rm(join(liveDirectory, fileNameOfKey(idle.layer)), { force: true });
         }
-        const eviction = { layer: idle.layer, bytes: freed * PAGE_BYTES, spans: undefined };
+        const eviction = {
+          layer: layerOfKey(idle.layer),
+          bytes: freed * PAGE_BYTES,
+          spans: undefined,
+        };
         log.info("unused layer evicted from the cache", eviction);
         onEviction?.(eviction);
       }
@@ -147,9 +152,9 @@ export class RoomMaker implements Disposable {
     const { account, cacheRoot, liveDirectory } = this.#options;
     using opened = new DisposableStack();
     const layers: LayerInUse[] = [];
-    for (const digest of await listLayers(cacheRoot)) {
-      const paths = layerPaths(layerDirectory(cacheRoot, digest));
-      const layer = LayerInUse.open({ digest, paths, liveDirectory });
+    for (const key of await listLayers(cacheRoot)) {
+      const paths = layerPaths(layerDirectory(cacheRoot, key));
+      const layer = LayerInUse.open({ key, paths, liveDirectory });
       if (layer !== undefined) layers.push(opened.use(layer));
     }
     this.#punchStray(layers);

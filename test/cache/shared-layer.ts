@@ -47,7 +47,7 @@ export async function evictSome(
 ): Promise<number> {
   const paths = layerPaths(layerDirectory(cacheRoot, digest));
   const liveDirectory = openLiveDirectory(cacheRoot, `${cacheRoot}/..`);
-  using layer = LayerInUse.open({ digest, paths, liveDirectory });
+  using layer = LayerInUse.open({ key: digest, paths, liveDirectory });
   if (layer === undefined) throw new Error("the layer is not in use");
   const units = [...layer.units(lastUseTick())].filter(({ span }) => chosen(span));
   return (await layer.evict(units)).spans;
