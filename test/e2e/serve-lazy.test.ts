@@ -1,3 +1,4 @@
+import { chmod } from "node:fs/promises";
 import { beforeAll, expect, test } from "bun:test";
 import { CONTAINERD_PROGRAMS } from "../support/containerd-process.ts";
 import { describeMounts } from "../support/describe-mounts.ts";
@@ -127,6 +128,38 @@ describeMounts(CONTAINERD_PROGRAMS, "sociable serve", () => {
       const [used] = host.serve.recordsOf("fetching SOCI artifacts using index descriptor");
       expect(used?.["digest"]).toBe(app.indexDigest ?? "");
       expect(await host.run(app.name, HASH_IT)).toBe(HASHED);
+    },
+    PATIENCE_MS,
+  );
+
+  test(
+    "shows a user namespace its own ids",
+    async () => {
+      await using host = await ServeHost.start();
+      // The user that is root inside has to find its root file system.
+      await chmod(host.dir.path, 0o711);
+      const owned = await buildLayer({
+        entries: [
+          directory("owned"),
+          { name: "owned/by-root", content: "root" },
+          { name: "owned/by-a-user", content: "user", uid: 1000, gid: 1001 },
+          { name: "owned/by-nobody-here", content: "far", uid: 3_000_000, gid: 3_000_000 },
+        ],
+      });
+      const app = await host.put({ repository: "app", layers: [base, owned] });
+      await host.pulled(app.name);
+      const map = ["--uidmap", "0:200000:65536", "--gidmap", "0:300000:65536", "--remap-labels"];
+      const listed = await host.run(app.name, ["/bin/ls", "-ln", "/owned"], { flags: map });
+      const owners = listed
+        .trim()
+        .split("\n")
+        .slice(1)
+        .map((line) => line.split(/\s+/))
+        .map(([, , uid, gid, , , , , name]) => `${name} ${uid}:${gid}`);
+      expect(owners).toEqual(["by-a-user 1000:1001", "by-nobody-here 65534:65534", "by-root 0:0"]);
+      // What a container writes belongs to its own users.
+      const script = "echo x > /owned/new && cat /owned/new";
+      expect(await host.run(app.name, ["/bin/sh", "-c", script], { flags: map })).toBe("x\n");
     },
     PATIENCE_MS,
   );

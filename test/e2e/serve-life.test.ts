@@ -38,7 +38,7 @@ describeMounts(CONTAINERD_PROGRAMS, "the life of sociable serve", () => {
       await host.proxy.down();
       if (signal === "SIGKILL") await host.serve.kill();
       else expect(await host.serve.stop(signal)).toBe(0);
-      await host.serve.restart();
+      await host.restartServe();
       expect(await host.run(app.name, HASH_IT)).toBe(HASHED);
       // What was not here yet comes when the registry is back.
       await host.proxy.up();
@@ -92,6 +92,26 @@ describeMounts(CONTAINERD_PROGRAMS, "the life of sociable serve", () => {
       await host.containerd.restart();
       const { stdout } = await container.exec(HASH_IT);
       expect(Buffer.from(stdout).toString()).toBe(HASHED);
+    },
+    PATIENCE_MS,
+  );
+
+  test(
+    "starts new containers beside one that lost its files when it was killed",
+    async () => {
+      await using host = await ServeHost.start();
+      const app = await host.put({ repository: "app", layers });
+      await host.pulled(app.name);
+      await using container = await host.containerd.startContainer({
+        image: app.name,
+        snapshotter: "sociable",
+        args: ["/bin/sleep", "1000"],
+      });
+      await host.serve.kill();
+      await host.restartServe();
+      // The old container's mounts died with their process; a new one is none the worse.
+      expect(container.pid).toBeGreaterThan(0);
+      expect(await host.run(app.name, HASH_IT)).toBe(HASHED);
     },
     PATIENCE_MS,
   );

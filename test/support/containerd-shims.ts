@@ -19,10 +19,9 @@ export async function endShims(address: string, stateDirectory: string): Promise
     // Kills what is in the container and takes away its control groups.
     await runProgram(["runc", "--root", runcRoot, "delete", "--force", id]);
     const bundle = join(stateDirectory, "io.containerd.runtime.v2.task", namespace, id);
-    const socket = await readFile(join(bundle, "address"), "utf8").catch(() => undefined);
+    const sockets = await socketsOf(bundle);
     killProcess(pid);
-    const path = socket?.trim().replace(/^unix:\/\//, "");
-    if (path?.startsWith("/run/containerd/s/")) await rm(path, { force: true });
+    for (const socket of sockets) await rm(socket, { force: true });
   }
 }
 
@@ -41,6 +40,15 @@ async function shimsOf(address: string): Promise<readonly Shim[]> {
       shims.push({ pid: Number(name), namespace, id });
   }
   return shims;
+}
+
+/** Where a shim listens: containerd 1 keeps it in one file, containerd 2 in another. */
+async function socketsOf(bundle: string): Promise<readonly string[]> {
+  const files = ["address", "bootstrap.json"].map((name) =>
+    readFile(join(bundle, name), "utf8").catch(() => ""),
+  );
+  const text = (await Promise.all(files)).join("\n");
+  return text.match(/\/run\/containerd\/s\/[0-9a-f]+/g) ?? [];
 }
 
 function killProcess(pid: number): void {

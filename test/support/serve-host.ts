@@ -35,6 +35,9 @@ export const SNAPSHOTTER = "sociable";
 /** For tests that count requests: nothing is fetched that nobody asked for. */
 export const NO_FILL = "[background_fetch]\ndisable = true\n";
 
+const PATIENCE_MS = 20_000;
+const RETRY_MS = 100;
+
 /** A host with containerd and our snapshotter, and a registry at the end of a line that can fail. */
 export class ServeHost implements AsyncDisposable {
   readonly dir: TempDir;
@@ -128,6 +131,20 @@ export class ServeHost implements AsyncDisposable {
   async differences(name: string): Promise<readonly string[]> {
     await this.containerd.pull(name);
     return await this.containerd.compareRootfs(name, { snapshotters: [SNAPSHOTTER, "overlayfs"] });
+  }
+
+  /** Starts the snapshotter again, and waits until containerd has found it. */
+  async restartServe(): Promise<void> {
+    await this.serve.restart();
+    const deadline = performance.now() + PATIENCE_MS;
+    for (;;) {
+      // containerd fails calls while it waits to dial again: up to a second, longer each time.
+      const list = ["snapshots", "--snapshotter", SNAPSHOTTER, "list"];
+      const { code, stderr } = await this.containerd.ctr(list);
+      if (code === 0) return;
+      if (performance.now() > deadline) throw new Error(`containerd does not find it: ${stderr}`);
+      await Bun.sleep(RETRY_MS);
+    }
   }
 
   /** How layers were prepared so far. */
