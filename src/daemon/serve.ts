@@ -8,6 +8,7 @@ import { systemFailure } from "../cache/system-failure.ts";
 import type { Config } from "../config/config.ts";
 import { SNAPSHOTS_SERVICE } from "../containerd/api/snapshots.ts";
 import { ContainerdClient } from "../containerd/containerd-client.ts";
+import { SociError } from "../errors.ts";
 import { SpanScheduler } from "../fetch/span-scheduler.ts";
 import type { Logger } from "../observability/log.ts";
 import { Metrics } from "../observability/metrics.ts";
@@ -24,6 +25,7 @@ import { daemonService } from "./daemon-api.ts";
 import { endStaleMounts } from "./end-stale-mounts.ts";
 import { GrpcListener } from "./grpc-listener.ts";
 import { ImageService } from "./image-service.ts";
+import { imagesOfSnapshotter } from "./images-of-snapshotter.ts";
 import { type Health, MetricsServer } from "./metrics-server.ts";
 import { MountRecords } from "./mount-records.ts";
 import type { MountThreads } from "./mount-threads.ts";
@@ -50,6 +52,10 @@ export interface ServeOptions extends WaitOptions {
   readonly log: Logger;
 }
 
+/** As its documents have containerd call it. */
+const GO_SNAPSHOTTER = "soci";
+const ASK_MS = 5000;
+
 /**
  * containerd's remote snapshotter, until the signal aborts; then everything is unmounted.
  * @throws failed-precondition when it cannot be served from this root or at this address
@@ -60,7 +66,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const address = parseSocketAddress(config.address);
   await using resources = new AsyncDisposableStack();
   makeRoot(root);
-  await refuseForeignRoot(root);
+  await refuseRootOfOthers(options);
   resources.use(lockRoot(root));
   await endMountsBelow(join(root, "mnt"), log);
   if (!config.skipCheckSnapshotterSupported) checkSupported(root);
@@ -137,6 +143,29 @@ export async function serve(options: ServeOptions): Promise<void> {
   options.onReady(listener.path);
   await aborted(signal);
   options.onStopping();
+}
+
+/** Of the Go snapshotter; which images are to go first is said where containerd tells. */
+async function refuseRootOfOthers({ config, log, signal }: ServeOptions): Promise<void> {
+  try {
+    await refuseForeignRoot(config.root);
+  } catch (error) {
+    if (!(error instanceof SociError) || error.hint === undefined) throw error;
+    await using client = new ContainerdClient(config.containerd.address);
+    const images = await imagesOfSnapshotter(client, {
+      snapshotter: GO_SNAPSHOTTER,
+      signal: signal === undefined ? AbortSignal.timeout(ASK_MS) : signal,
+    }).catch((cause: unknown) => {
+      // It may not run; what is wrong with the root is said all the same.
+      log.debug("containerd does not tell its images", { error: cause });
+      return [];
+    });
+    if (images.length === 0) throw error;
+    throw new SociError(error.kind, error.message, {
+      cause: error,
+      hint: `${error.hint}. Its images: ${images.join(", ")}`,
+    });
+  }
 }
 
 function makeRoot(root: string): void {
