@@ -50,6 +50,7 @@ address = ${text(`${address}.ttrpc`)}
       ([name, socket]) => `[proxy_plugins.${text(name)}]
 type = "snapshot"
 address = ${text(socket)}
+capabilities = ["remap-ids", "multi-remap-ids"]
 `,
     ),
     ...(cri === undefined ? [] : [criSection(directory, cri)]),
