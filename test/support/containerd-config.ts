@@ -7,6 +7,8 @@ export interface ContainerdConfigOptions {
   readonly proxySnapshotters?: Readonly<Record<string, string>>;
   /** Kubernetes' interface; off when not given. */
   readonly cri?: CriOptions | undefined;
+  /** containerd's major version. */
+  readonly major?: number;
 }
 
 export interface CriOptions {
@@ -26,6 +28,7 @@ export function containerdConfig({
   directory,
   proxySnapshotters = {},
   cri,
+  major = 1,
 }: ContainerdConfigOptions): string {
   const address = containerdAddress(directory);
   const disabled = [
@@ -37,7 +40,7 @@ export function containerdConfig({
     ...(cri === undefined ? ["io.containerd.grpc.v1.cri"] : []),
   ];
   const sections = [
-    `version = 2
+    `version = ${major > 1 ? 3 : 2}
 root = ${text(join(directory, "root"))}
 state = ${text(join(directory, "state"))}
 disabled_plugins = [${disabled.map(text).join(", ")}]
@@ -53,26 +56,46 @@ address = ${text(socket)}
 capabilities = ["remap-ids", "multi-remap-ids"]
 `,
     ),
-    ...(cri === undefined ? [] : [criSection(directory, cri)]),
+    ...(cri === undefined ? [] : [criSections(directory, cri, major)]),
   ];
   return sections.join("\n");
 }
 
-function criSection(directory: string, { snapshotter, ...options }: CriOptions): string {
-  const { hostsDirectory, sandboxImage } = options;
-  return `[plugins."io.containerd.grpc.v1.cri"]
-stream_server_address = "127.0.0.1"
+function criSections(directory: string, options: CriOptions, major: number): string {
+  const { snapshotter, hostsDirectory = join(directory, "certs.d"), sandboxImage } = options;
+  const plugin = (name: string): string => `[plugins.${text(name)}`;
+  const server = `stream_server_address = "127.0.0.1"
 stream_server_port = "0"
-restrict_oom_score_adj = true
-${sandboxImage === undefined ? "" : `sandbox_image = ${text(sandboxImage)}\n`}[plugins."io.containerd.grpc.v1.cri".containerd]
-snapshotter = ${text(snapshotter)}
-disable_snapshot_annotations = false
-[plugins."io.containerd.grpc.v1.cri".registry]
-config_path = ${text(hostsDirectory ?? join(directory, "certs.d"))}
-[plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = ${text(join(directory, "cni", "bin"))}
-conf_dir = ${text(join(directory, "cni", "conf"))}
 `;
+  const images = `snapshotter = ${text(snapshotter)}
+disable_snapshot_annotations = false
+`;
+  const binaries = text(join(directory, "cni", "bin"));
+  const networks = `conf_dir = ${text(join(directory, "cni", "conf"))}
+`;
+  if (major === 1) {
+    const cri = plugin("io.containerd.grpc.v1.cri");
+    return `${cri}]
+${server}restrict_oom_score_adj = true
+${sandboxImage === undefined ? "" : `sandbox_image = ${text(sandboxImage)}\n`}${cri}.containerd]
+${images}${cri}.registry]
+config_path = ${text(hostsDirectory)}
+${cri}.cni]
+bin_dir = ${binaries}
+${networks}`;
+  }
+  const cri = plugin("io.containerd.cri.v1.images");
+  const sandbox = `${cri}.pinned_images]\nsandbox = ${text(sandboxImage ?? "")}\n`;
+  return `${plugin("io.containerd.grpc.v1.cri")}]
+${server}${cri}]
+${images}use_local_image_pull = true
+${cri}.registry]
+config_path = ${text(hostsDirectory)}
+${sandboxImage === undefined ? "" : sandbox}${plugin("io.containerd.cri.v1.runtime")}]
+restrict_oom_score_adj = true
+${plugin("io.containerd.cri.v1.runtime")}.cni]
+bin_dirs = [${binaries}]
+${networks}`;
 }
 
 /** A basic string of TOML: JSON's escapes are among its own. */

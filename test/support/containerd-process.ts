@@ -74,7 +74,8 @@ export class ContainerdProcess implements AsyncDisposable {
   static async start(options: ContainerdOptions): Promise<ContainerdProcess> {
     const { directory } = options;
     await mkdir(directory, { recursive: true });
-    await writeFile(join(directory, "config.toml"), containerdConfig(options));
+    const major = await majorOf(options.program ?? "containerd");
+    await writeFile(join(directory, "config.toml"), containerdConfig({ ...options, major }));
     const containerd = new ContainerdProcess(options, spawn(options));
     try {
       await containerd.#process.saying(BOOTED);
@@ -250,6 +251,14 @@ export class ContainerdProcess implements AsyncDisposable {
     await unmountBelow(directory);
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** Of what `containerd --version` says: `containerd <module> 1.6.20 …`. */
+async function majorOf(program: string): Promise<number> {
+  const { stdout } = await runProgram([program, "--version"]);
+  const words = Buffer.from(stdout).toString().split(/\s+/);
+  // One that was built by `go install` does not know its version, but its module has it.
+  return /\/v2$/.test(words[1] ?? "") || /^v?2\./.test(words[2] ?? "") ? 2 : 1;
 }
 
 /**
