@@ -1,3 +1,5 @@
+import { expect } from "bun:test";
+import { setImmediate } from "node:timers/promises";
 import type { CachedLayer } from "../../src/cache/cached-layer.ts";
 import type { LayerCache } from "../../src/cache/layer-cache.ts";
 import { ImageSessions } from "../../src/daemon/image-sessions.ts";
@@ -155,4 +157,18 @@ export async function stackedSetup(
   for (const sample of SAMPLES) await setup.put(sample);
   for (const [index, served] of STACK.entries()) setup.lazy.holdLayer(String(index + 1), served);
   return setup;
+}
+
+/** Holds that nothing of a stack is left, and no layer is open. */
+export async function expectNothingLeft(setup: LazySetup): Promise<void> {
+  await setup.lazy.settled();
+  expect(setup.fake.mounts.count).toBe(0);
+  expect([...setup.trees]).toEqual([]);
+  expect([...setup.leases]).toEqual([]);
+  expect(setup.stock.digests.size).toBe(0);
+}
+
+/** Lets others work until it is so. */
+export async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await setImmediate();
 }

@@ -8,7 +8,11 @@ import { buildLayerTree } from "../../src/tree/layer-tree.ts";
 
 /** Puts the merged tree of layers in which there are no files into a cache; its path. */
 export function writeTree(cacheRoot: string, digests: readonly Digest[]): string {
-  const layers = digests.map((digest) => ({ digest, tree: buildLayerTree([], { name: digest }) }));
+  const layers = digests.map((digest) => ({
+    digest,
+    name: digest,
+    tree: buildLayerTree([], { name: digest }),
+  }));
   const content = encodeChainTable(layers);
   const path = treePathOf(cacheRoot, digests);
   mkdirSync(dirname(path), { recursive: true });
