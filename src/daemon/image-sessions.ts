@@ -138,9 +138,11 @@ export class ImageSessions implements AsyncDisposable {
 
   async #open(name: ImageName): Promise<ImageSession> {
     const { openSource, prepare } = this.#options;
-    const source = await openSource(name);
+    await using opened = new AsyncDisposableStack();
+    const source = opened.use(await openSource(name));
     const streamed = new Set<Digest>();
     const preparation = prepare(name, source, (layer) => streamed.add(layer));
+    opened.move();
     return { name, source, preparation, streamed };
   }
 
@@ -165,16 +167,21 @@ export class ImageSessions implements AsyncDisposable {
     if (this.#running.get(key) === running) this.#running.delete(key);
     if (running.isEnded) return;
     running.isEnded = true;
-    const ending = running.session
-      .then(async ({ preparation, source }) => {
-        await preparation[Symbol.asyncDispose]();
-        await source[Symbol.asyncDispose]();
-      })
+    const ending = this.#close(running.session)
       .catch((error: unknown) => {
-        this.#options.log.debug("image session ended with a failure", { error });
+        this.#options.log.error("preparation of an image cannot be ended", { error });
       })
       .finally(() => this.#ending.delete(ending));
     this.#ending.add(ending);
+  }
+
+  async #close(opening: Promise<ImageSession>): Promise<void> {
+    // One that could not be opened is none to close, which whoever waited for it has been told.
+    const session = await opening.catch(() => undefined);
+    if (session === undefined) return;
+    await using ending = new AsyncDisposableStack();
+    ending.use(session.source);
+    ending.use(session.preparation);
   }
 }
 

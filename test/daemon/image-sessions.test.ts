@@ -2,7 +2,7 @@ import { describe, expect, jest, test } from "bun:test";
 import { setImmediate } from "node:timers/promises";
 import { type ImageSession, ImageSessions } from "../../src/daemon/image-sessions.ts";
 import { SociError } from "../../src/errors.ts";
-import { NO_LOG } from "../../src/observability/log.ts";
+import { createLogger, NO_LOG } from "../../src/observability/log.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { rejectionOf } from "../support/failure.ts";
 import { FakePreparations, NAME } from "./fake-preparations.ts";
@@ -171,5 +171,30 @@ describe("ImageSessions", () => {
     sessions.announce(NAME);
     await setImmediate();
     expect(fake.events).toEqual([...OPENED, ...ENDED]);
+  });
+
+  test("closes the source also when the preparation cannot be started, or ended", async () => {
+    const fake = new FakePreparations();
+    const logged: string[] = [];
+    let isBad = true;
+    const sessions = new ImageSessions({
+      openSource: fake.openSource,
+      prepare: (...args) => {
+        if (isBad) throw new Error("no threads");
+        const preparation = fake.prepare(...args);
+        preparation[Symbol.asyncDispose] = async () => {
+          throw new Error("stuck");
+        };
+        return preparation;
+      },
+      log: createLogger({ sink: ({ message }) => logged.push(message) }),
+    });
+    expect(await rejectionOf(sessions.use(NAME, itself))).toMatchObject({ message: "no threads" });
+    expect(fake.events).toEqual(["open example.com/app:1", "close example.com/app:1"]);
+    isBad = false;
+    await sessions.use(NAME, itself);
+    await sessions[Symbol.asyncDispose]();
+    expect(fake.events.slice(2)).toEqual([...OPENED, "close example.com/app:1"]);
+    expect(logged).toEqual(["preparation of an image cannot be ended"]);
   });
 });
