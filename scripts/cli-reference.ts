@@ -31,6 +31,7 @@ export async function renderReference(registry: CommandGroup): Promise<string> {
 
 async function* commandsOf(group: CommandGroup, path: string): AsyncGenerator<NamedCommand> {
   for (const [name, entry] of Object.entries(group.commands)) {
+    if (entry.isHidden === true) continue;
     const here = `${path} ${name}`;
     if (isCommandGroup(entry)) yield* commandsOf(entry, here);
     else yield { path: here, aliases: entry.aliases ?? [], command: await entry.load() };

@@ -39,10 +39,12 @@ export async function renderGroupHelp(
     meta: { name: options.path, description: group.summary },
     args: optionsOf(isTop ? { ...GLOBAL_FLAGS, ...TOP_FLAGS } : GLOBAL_FLAGS),
     subCommands: Object.fromEntries(
-      Object.entries(group.commands).map(([name, { summary, aliases = [] }]) => [
-        name,
-        { meta: { name, description: summary, alias: [...aliases] } },
-      ]),
+      Object.entries(group.commands)
+        .filter(([, { isHidden = false }]) => !isHidden)
+        .map(([name, { summary, aliases = [] }]) => [
+          name,
+          { meta: { name, description: summary, alias: [...aliases] } },
+        ]),
     ),
   });
   return finish(`${usage}\n`, options);

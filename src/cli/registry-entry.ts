@@ -5,6 +5,8 @@ export interface CommandEntry {
   /** The command's own `summary`, so that the list of commands needs no loading. */
   readonly summary: string;
   readonly aliases?: readonly string[];
+  /** Not for users: no help and no reference lists it. */
+  readonly isHidden?: boolean;
   readonly load: () => Promise<Command>;
 }
 
@@ -12,6 +14,7 @@ export interface CommandEntry {
 export interface CommandGroup {
   readonly summary: string;
   readonly aliases?: readonly string[];
+  readonly isHidden?: boolean;
   /** By name, in the order of the help. */
   readonly commands: Readonly<Record<string, CommandEntry | CommandGroup>>;
 }

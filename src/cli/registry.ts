@@ -45,6 +45,11 @@ export const commandRegistry: CommandGroup = {
       summary: "Serve containerd with images that are not here yet",
       load: async () => (await import("./commands/serve.ts")).serveCommand,
     },
+    keeper: {
+      summary: "Hold mounts while their daemon is replaced",
+      isHidden: true,
+      load: async () => (await import("./commands/keeper.ts")).keeperCommand,
+    },
     config: {
       summary: "Show and check the configuration of `sociable serve`",
       commands: {

@@ -26,6 +26,7 @@ export const ENODATA = 61;
 export const EOPNOTSUPP = 95;
 export const ECONNABORTED = 103;
 export const ENOTCONN = 107;
+export const ECONNREFUSED = 111;
 export const ESTALE = 116;
 export const EDQUOT = 122;
 export const ECANCELED = 125;
@@ -58,6 +59,7 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [EOPNOTSUPP, "EOPNOTSUPP"],
   [ECONNABORTED, "ECONNABORTED"],
   [ENOTCONN, "ENOTCONN"],
+  [ECONNREFUSED, "ECONNREFUSED"],
   [ESTALE, "ESTALE"],
   [EDQUOT, "EDQUOT"],
   [ECANCELED, "ECANCELED"],

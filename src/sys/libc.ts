@@ -35,6 +35,11 @@ const SYMBOLS = {
   lgetxattr: { args: ["ptr", "ptr", "ptr", "u64"], returns: I64 },
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: I64 },
+  bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  listen: { args: ["i32", "i32"], returns: "i32" },
+  accept4: { args: ["i32", "ptr", "ptr", "i32"], returns: "i32" },
+  connect: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
 } as const;
 
 function openLibc(): Library<typeof SYMBOLS>["symbols"] {
@@ -300,4 +305,30 @@ export function sysSendTo(
   { flags, address }: { readonly flags: number; readonly address: Uint8Array },
 ): number {
   return result(libc.sendto(fd, bytes, bytes.length, flags, address, address.length));
+}
+
+/** bind(2); `address` is a struct sockaddr of just its length. */
+export function sysBind(fd: number, address: Uint8Array): number {
+  return result(libc.bind(fd, address, address.length));
+}
+
+/** listen(2). */
+export function sysListen(fd: number, backlog: number): number {
+  return result(libc.listen(fd, backlog));
+}
+
+/** accept4(2): a connection, whose address is not asked for. */
+export function sysAccept(fd: number, flags: number): number {
+  return result(libc.accept4(fd, null, null, flags));
+}
+
+/** connect(2); `address` is a struct sockaddr of just its length. */
+export function sysConnect(fd: number, address: Uint8Array): number {
+  return result(libc.connect(fd, address, address.length));
+}
+
+/** getsockopt(2) of an option that fills all of `value`. */
+export function sysGetsockopt(fd: number, level: number, name: number, value: Uint8Array): number {
+  const length = new Uint8Array(Uint32Array.of(value.length).buffer);
+  return result(libc.getsockopt(fd, level, name, value, length));
 }

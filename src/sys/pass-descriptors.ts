@@ -59,6 +59,23 @@ export function sendDescriptors(
   }
 }
 
+/**
+ * Sends one message of a connection that keeps messages apart, with copies of descriptors; never waits,
+ * and false when there is no room for it now. @throws unavailable when nobody receives any more
+ */
+export function sendMessage(
+  socket: number,
+  bytes: Uint8Array,
+  descriptors: readonly number[] = [],
+): boolean {
+  const message = new Message(bytes, descriptors.length);
+  message.putDescriptors(descriptors);
+  const sent = retried(() => sysSendmsg(socket, message.header, MSG_NOSIGNAL | MSG_DONTWAIT));
+  if (sent === -EAGAIN) return false;
+  if (sent === bytes.length) return true;
+  throw new SociError("unavailable", `Cannot send a message: ${errnoName(-sent)}`);
+}
+
 export interface ReceiveOptions {
   readonly maxBytes?: number;
   readonly maxDescriptors?: number;
@@ -108,6 +125,10 @@ class Message {
   putDescriptors(descriptors: readonly number[]): void {
     const view = this.#controlView;
     const length = CMSG_HEADER_BYTES + 4 * descriptors.length;
+    if (descriptors.length === 0) {
+      this.#view.setBigUint64(40, 0n, true);
+      return;
+    }
     view.setBigUint64(0, BigInt(length), true);
     view.setInt32(8, SOL_SOCKET, true);
     view.setInt32(12, SCM_RIGHTS, true);
