@@ -141,8 +141,8 @@ function shareOf(report: LayerReport | undefined): string {
 }
 
 function verdictOf({ ztoc }: ExplainedLayer, report: LayerReport | undefined): Verdict {
-  // A layer that was served since has no refusal any more.
-  if (report !== undefined && report.refusal !== "") return "refused";
+  // Of a layer that snapshots hold it was another image that was refused.
+  if (report !== undefined && report.refusal !== "" && report.snapshots === 0) return "refused";
   return ztoc === undefined ? "whole" : "lazy";
 }
 
@@ -153,8 +153,15 @@ function verdictLine(layer: ExplainedLayer, report: LayerReport | undefined): st
       ? `whole: ${safeText(reason)}`
       : `lazy: zTOC of ${formatByteSize(ztoc.size)}, ${counted(ztoc.spans, "span")}`;
   return verdictOf(layer, report) === "refused"
-    ? `refused by the daemon: ${safeText(report?.refusal ?? "")} (by the registry ${found})`
+    ? `refused by the daemon: ${refusalOf(report)} (by the registry ${found})`
     : found;
+}
+
+/** Why, without that it was about a layer. */
+function refusalOf(report: LayerReport | undefined): string {
+  return safeText(
+    (report?.refusal ?? "").replace(/Cannot serve (the )?layer[^:]*(:[0-9a-f]{64})?: /, ""),
+  );
 }
 
 function summaryOf({ layers, daemon }: Explanation): string {
@@ -174,7 +181,7 @@ function summaryOf({ layers, daemon }: Explanation): string {
 function leadOf(lazy: number, all: number): string {
   if (all === 0) return "It has no layers";
   if (lazy === all) return all === 1 ? "Its layer starts lazily" : `All ${all} layers start lazily`;
-  return `${lazy} of ${counted(all, "layer")} ${lazy === 1 ? "starts" : "start"} lazily`;
+  return `${lazy} of ${counted(all, "layer")} ${lazy === 1 || all === 1 ? "starts" : "start"} lazily`;
 }
 
 function sizeOf(layers: readonly ExplainedLayer[]): string {

@@ -148,7 +148,7 @@ describe("sociable explain", () => {
     await using cli = await indexed();
     const socket = cli.temp.join("s.sock");
     await using _daemon = await daemonAt(socket, () => ({
-      snapshots: 3,
+      mounts: 3,
       refusal: "timeout: late",
     }));
     const { stdout } = await explain(cli, "--json", "--address", socket);
@@ -170,13 +170,26 @@ describe("sociable explain", () => {
           verdict: "refused",
           reason: null,
           ztoc: { spans: 1 },
-          local: { snapshots: 3, mounts: 0, refusal: "timeout: late" },
+          local: { snapshots: 0, mounts: 3, refusal: "timeout: late" },
         },
         { encoding: "zstd", verdict: "refused", ztoc: null },
         { digest: small?.digest },
       ],
       summary: expect.stringMatching(/^0 of 3 layers start lazily; 3 /),
     });
+  });
+
+  test("tells a layer that was refused with another image by its own index", async () => {
+    await using cli = await indexed();
+    const socket = cli.temp.join("s.sock");
+    const refusal = "no-index: Cannot serve the layer: none found";
+    await using _daemon = await daemonAt(socket, (digest) => ({
+      snapshots: digest === large?.digest ? 1 : 0,
+      refusal,
+    }));
+    const { stdout } = await explain(cli, "--address", socket);
+    expect(stdout).toMatch(/gzip +- +0 +lazy: /);
+    expect(stdout).toMatch(/zstd +- +0 +refused by the daemon: no-index: none found \(/);
   });
 
   test("says in a line that no daemon runs, and goes on", async () => {
