@@ -11,6 +11,7 @@ import type { Candidate } from "./demo-choice.ts";
 import { type HostEntry, listHostTree } from "./demo-files.ts";
 import { type DemoLayer, type LayerPlan, type TextEntry, writeLayer } from "./demo-layer.ts";
 import type { DemoOutput } from "./demo-output.ts";
+import { listPrograms } from "./demo-programs.ts";
 import { projectPath } from "./project.ts";
 
 const MiB = 1024 * 1024;
@@ -57,7 +58,9 @@ export async function makeHostImage(options: DemoImageOptions): Promise<readonly
     if (sizeOf(layers) >= MIN_IMAGE_BYTES) break;
     layers.push(await makeLayer(tree, layers.length, options));
   }
-  const plan = { title: "settings", entries: settings(layers), level: 6 };
+  const programs = await listPrograms(options.signal);
+  const entries = [...programs, ...settings(layers, programs)];
+  const plan = { title: "programs and settings", entries, level: 6 };
   layers.push(await packLayer(plan, layers.length, options));
   return layers.filter(({ entries }) => entries.length > 0);
 }
@@ -101,9 +104,14 @@ async function packLayer(
 }
 
 /** What images have at their top: a few bytes of settings, and files of lower layers removed. */
-function settings(layers: readonly DemoLayer[]): (HostEntry | TextEntry)[] {
+function settings(
+  layers: readonly DemoLayer[],
+  needed: readonly HostEntry[],
+): (HostEntry | TextEntry)[] {
+  const kept = new Set(needed.map(({ name }) => name));
   const removed = layers
     .flatMap(({ entries }) => entries.filter((entry) => "path" in entry && entry.type === "file"))
+    .filter(({ name }) => !kept.has(name))
     .slice(0, 3);
   return [
     { name: "etc/os-release", content: 'ID=sociable-demo\nPRETTY_NAME="sociable\'s demo"\n' },

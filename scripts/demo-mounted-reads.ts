@@ -3,11 +3,10 @@ import { basename, join } from "node:path";
 import { formatByteSize } from "../src/cli/byte-size.ts";
 import { safeText } from "../src/cli/safe-text.ts";
 import { SociError } from "../src/errors.ts";
-import type { Cost } from "./demo-download.ts";
 import type { LineMeter } from "./demo-meter.ts";
 import { MountPlace, whyNoMounts } from "./demo-mount.ts";
 import { type ProgramRun, runProgram } from "./demo-program.ts";
-import { type ReportRow, titleOf } from "./demo-report.ts";
+import { type ReportRow, sumOfCosts, titleOf } from "./demo-report.ts";
 import { type SpecimenRead, type Stage, sociable } from "./demo-stage.ts";
 
 export interface ReadMountedOptions {
@@ -20,7 +19,6 @@ export interface ReadMountedOptions {
 }
 
 const STATE = "mounter";
-const SHOWN_LINES = 6;
 
 /**
  * Mounts the image and reads the specimens again, as any program reads files. Each thing done is a
@@ -62,7 +60,7 @@ class MountedReads {
     await this.#row("mount, to the first ls -l /", async () => {
       const mounting = await this.#mount();
       const { stdout, ms } = await this.#command(["ls", "-l", `${directory}/`]);
-      this.#show(stdout);
+      this.#stage.output.text(stdout);
       return mounting.ms + ms;
     });
     await this.#row("mount: find, through all directories", () => this.#find());
@@ -73,7 +71,7 @@ class MountedReads {
     if (last !== undefined) {
       await this.#row(`mount: ${last.choice.label} file, from the cache`, () => this.#cat(last));
     }
-    const all = this.#rows.map(({ cost }) => cost).reduce(sum);
+    const all = this.#rows.map(({ cost }) => cost).reduce(sumOfCosts);
     this.#rows.push({ title: "mount: all of this", cost: all });
     await this.#unmount();
     return this.#rows;
@@ -100,8 +98,8 @@ class MountedReads {
     const argv = ["mount", "--detach", this.#options.far, this.#place.directory];
     this.#stage.output.command(["sociable", ...argv]);
     const run = await sociable(this.#stage, STATE, argv);
-    this.#show(run.stderr);
-    this.#show(run.stdout);
+    this.#stage.output.text(run.stderr);
+    this.#stage.output.text(run.stdout);
     return run;
   }
 
@@ -112,7 +110,7 @@ class MountedReads {
     const tests = names.flatMap((name, i) => [...(i === 0 ? [] : ["-o"]), "-name", literal(name)]);
     const argv = ["find", directory, "-type", "f", "(", ...tests, ")"];
     const { stdout, ms } = await this.#command(argv);
-    this.#show(stdout);
+    this.#stage.output.text(stdout);
     return ms;
   }
 
@@ -147,25 +145,9 @@ class MountedReads {
       accept: process.geteuid?.() === 0 ? [] : [1],
     });
   }
-
-  #show(text: Uint8Array | string): void {
-    const lines = Buffer.from(text).toString().trimEnd().split("\n");
-    if (lines.length === 1 && lines[0] === "") return;
-    for (const line of lines.slice(0, SHOWN_LINES)) this.#stage.output.line(safeText(line));
-    const more = lines.length - SHOWN_LINES;
-    if (more > 0) this.#stage.output.line(`… and ${more} more`);
-  }
 }
 
 /** A pattern of find's that means nothing but itself. */
 function literal(name: string): string {
   return name.replace(/[\\*?[\]]/g, "\\$&");
-}
-
-function sum(left: Cost, right: Cost): Cost {
-  return {
-    ms: left.ms + right.ms,
-    requests: left.requests + right.requests,
-    bytes: left.bytes + right.bytes,
-  };
 }

@@ -1,3 +1,7 @@
+import { safeText } from "../src/cli/safe-text.ts";
+
+const SHOWN_LINES = 6;
+
 /** What the demo prints, and how it looks. */
 export class DemoOutput {
   readonly #isTty = process.stdout.isTTY === true && (process.env["NO_COLOR"] ?? "") === "";
@@ -19,6 +23,15 @@ export class DemoOutput {
 
   line(text: string): void {
     console.log(`   ${text}`);
+  }
+
+  /** The first lines of what a program printed. */
+  text(printed: Uint8Array | string): void {
+    const lines = Buffer.from(printed).toString().trimEnd().split("\n");
+    if (lines.length === 1 && lines[0] === "") return;
+    for (const line of lines.slice(0, SHOWN_LINES)) this.line(safeText(line));
+    const more = lines.length - SHOWN_LINES;
+    if (more > 0) this.line(`… and ${more} more`);
   }
 
   /** A command as a user would type it. */
@@ -51,6 +64,13 @@ export class DemoOutput {
 /** Seconds with two decimals. */
 export function seconds(ms: number): string {
   return (ms / 1000).toFixed(2);
+}
+
+/** Digests as people tell them apart. */
+export function shortDigests(text: string): string {
+  return text
+    .replace(/(sha256:[0-9a-f]{12})[0-9a-f]{52}/g, "$1…")
+    .replace(/ \(application\/[^)]*\)/g, "");
 }
 
 function quoted(word: string): string {

@@ -26,6 +26,8 @@ export interface RunProgramOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Codes to end with that are no failure, beside 0. */
   readonly accept?: readonly number[];
+  /** What an abort sends it; SIGTERM, on which it cleans up, unless it would pass that on. */
+  readonly abortWith?: NodeJS.Signals;
 }
 
 /** The executable, made now; the sources where it cannot be made. */
@@ -50,7 +52,7 @@ export async function findProgram(signal: AbortSignal): Promise<Program> {
 /** Runs a program to its end. @throws when it fails, with what it said; the signal's reason */
 export async function runProgram(
   argv: readonly string[],
-  { signal, showProgress = false, env = {}, accept = [] }: RunProgramOptions,
+  { signal, showProgress = false, env = {}, accept = [], abortWith = "SIGTERM" }: RunProgramOptions,
 ): Promise<ProgramRun> {
   signal.throwIfAborted();
   const started = performance.now();
@@ -58,8 +60,7 @@ export async function runProgram(
     stdio: ["ignore", "pipe", showProgress && process.stderr.isTTY ? "inherit" : "pipe"],
     env: { ...process.env, ...env },
   });
-  // Told to end, it cleans up; then we do.
-  const onAbort = (): void => child.kill("SIGTERM");
+  const onAbort = (): void => child.kill(abortWith);
   signal.addEventListener("abort", onAbort, { once: true });
   try {
     const [stdout, stderr, code] = await Promise.all([

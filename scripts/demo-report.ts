@@ -7,21 +7,35 @@ import { type DemoOutput, seconds } from "./demo-output.ts";
 export interface ReportRow {
   readonly title: string;
   readonly cost: Cost;
+  /** What it is faster or slower than; the download of the whole image, when not given. */
+  readonly rival?: Cost;
 }
 
-/** The table at the end: each row beside what the full download, the first of them, has cost. */
-export function report(output: DemoOutput, full: ReportRow, rows: readonly ReportRow[]): void {
+/** A table: each row beside what the download of the whole image has cost, or beside its own rival. */
+export function report(
+  output: DemoOutput,
+  { full, rows }: { readonly full: Cost; readonly rows: readonly ReportRow[] },
+): void {
   output.table(
     ["", "seconds", "requests", "bytes", "of the image", "faster"],
-    [full, ...rows].map(({ title, cost: { ms, requests, bytes } }) => [
+    rows.map(({ title, cost: { ms, requests, bytes }, rival = full }) => [
       title,
       seconds(ms),
       String(requests),
       formatByteSize(bytes),
-      `${((bytes / full.cost.bytes) * 100).toFixed(1)} %`,
-      `${(full.cost.ms / ms).toFixed(1)}x`,
+      `${((bytes / full.bytes) * 100).toFixed(1)} %`,
+      `${(rival.ms / ms).toFixed(1)}x`,
     ]),
   );
+}
+
+/** What two things after one another have cost. */
+export function sumOfCosts(left: Cost, right: Cost): Cost {
+  return {
+    ms: left.ms + right.ms,
+    requests: left.requests + right.requests,
+    bytes: left.bytes + right.bytes,
+  };
 }
 
 /** A specimen as the table calls it. */

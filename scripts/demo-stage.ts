@@ -2,7 +2,12 @@ import { join } from "node:path";
 import type { Candidate, Choice } from "./demo-choice.ts";
 import type { Cost } from "./demo-download.ts";
 import type { DemoOutput } from "./demo-output.ts";
-import { type Program, type ProgramRun, runProgram } from "./demo-program.ts";
+import {
+  type Program,
+  type ProgramRun,
+  type RunProgramOptions,
+  runProgram,
+} from "./demo-program.ts";
 
 /** What every step of the demo works with. */
 export interface Stage {
@@ -31,8 +36,8 @@ export async function sociable(
   { directory, program, signal }: Stage,
   root: string,
   [command = "", ...rest]: readonly string[],
-  { showProgress = false }: { readonly showProgress?: boolean } = {},
+  options: Omit<RunProgramOptions, "signal"> = {},
 ): Promise<ProgramRun> {
   const argv = [...program.argv, command, "--root", join(directory, root), ...rest];
-  return await runProgram(argv, { signal, showProgress });
+  return await runProgram(argv, { ...options, signal });
 }

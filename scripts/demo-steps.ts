@@ -7,12 +7,13 @@ import { openImageSource, openRegistryClient } from "../src/oci/open-image-sourc
 import { parseReference, type TagName } from "../src/oci/reference.ts";
 import { LatencyProxy } from "../test/support/latency-proxy.ts";
 import { chooseFiles } from "./demo-choice.ts";
+import { startContainers } from "./demo-containers.ts";
 import { copyImage, type UnpackedFile, unpackLayer, visibleFiles } from "./demo-copy.ts";
 import { filesOf, type HostFile, makeHostImage, pushHostImage, sizeOf } from "./demo-image.ts";
 import { type Cost, downloadPlainly } from "./demo-download.ts";
 import { LineMeter } from "./demo-meter.ts";
 import { readMounted } from "./demo-mounted-reads.ts";
-import { DemoOutput } from "./demo-output.ts";
+import { DemoOutput, shortDigests } from "./demo-output.ts";
 import { findProgram } from "./demo-program.ts";
 import { startRegistry } from "./demo-registry.ts";
 import { report, titleOf } from "./demo-report.ts";
@@ -80,8 +81,13 @@ export async function demonstrate(options: DemonstrateOptions): Promise<void> {
   const reads = await readLazily(stage, { far, specimens });
   const lazy = reads.map(({ choice, cost }) => ({ title: `lazy: ${titleOf(choice)}`, cost }));
   const mounted = await readMounted(stage, { far, reads, meter });
+  const containers = await startContainers(stage, { near, far, reads, meter });
   output.title(`Over ${DELAY_MS} ms a request and ${MBIT_PER_SECOND} Mbit/s`);
-  report(output, { title: "full download", cost: full }, [...lazy, ...mounted]);
+  const download = { title: "full download", cost: full };
+  report(output, { full, rows: [download, ...lazy, ...mounted] });
+  if (containers.length === 0) return;
+  output.title("A container that reads the same files");
+  report(output, { full, rows: containers });
 }
 
 interface NearStage extends Stage {
@@ -149,7 +155,8 @@ async function indexAndPush(stage: NearStage, layers: readonly Descriptor[]): Pr
   const isSmall = layers.every(({ size }) => size < DEFAULT_MIN_LAYER_SIZE);
   const flags = isSmall ? ["--min-layer-size", "0"] : [];
   const show = (stdout: Uint8Array): void => {
-    for (const line of Buffer.from(stdout).toString().trim().split("\n")) output.line(short(line));
+    for (const line of Buffer.from(stdout).toString().trim().split("\n"))
+      output.line(shortDigests(line));
   };
   await output.step("Build its SOCI index", async () => {
     output.command(["sociable", "create", ...flags, near]);
@@ -216,11 +223,4 @@ function statsOf(stderr: string): { readonly requests: number; readonly bytes: n
 
 function bytesOf(layers: readonly Descriptor[]): number {
   return layers.reduce((sum, { size }) => sum + size, 0);
-}
-
-/** Digests as people tell them apart. */
-function short(line: string): string {
-  return line
-    .replace(/(sha256:[0-9a-f]{12})[0-9a-f]{52}/g, "$1…")
-    .replace(/ \(application\/[^)]*\)/, "");
 }
