@@ -79,12 +79,17 @@ export const LAYERS: readonly Layer[] = [
     ],
   },
   { folder: "threads", rank: 6, mayImport: "everything below" },
+  {
+    folder: "install",
+    rank: 7,
+    mayImport: ["bytes", "async", "observability", "sys", "oci", "config", "containerd"],
+  },
   { folder: "daemon", rank: 7, mayImport: "everything below" },
   { folder: "cli", rank: 8, mayImport: "everything below" },
 ];
 
 /** Who may see the whole configuration; every other folder declares options of its own. */
-export const CONFIG_READERS = ["config", "daemon", "cli"] as const;
+export const CONFIG_READERS = ["config", "install", "daemon", "cli"] as const;
 
 /** The table as it stands in src/ARCHITECTURE.md. */
 export function layerTable(): string {
