@@ -314,6 +314,7 @@ export class ChainMount implements AsyncDisposable {
         mtimeMs: this.#mtimeMs,
         layers: Array.from(this.#layers, ([table, { lease }]) => ({
           table,
+          cacheKey: lease.layer.key,
           descriptor: lease.descriptor,
         })),
         chains: Array.from(this.#chains.values(), ({ treeKey, table, layers }) => ({

@@ -1,3 +1,4 @@
+import type { LayerKey } from "../cache/layer-key.ts";
 import { SociError } from "../errors.ts";
 import type { FuseNegotiated } from "../fuse/init.ts";
 import type { IdMap, IdMappings } from "../lazyfs/id-map.ts";
@@ -6,6 +7,7 @@ import { MAX_TABLES } from "../lazyfs/node-id.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { JsonObject, parseJson } from "../oci/json-document.ts";
 import { parseDescriptor } from "../oci/parse-descriptor.ts";
+import { cacheKeyOf } from "./cache-key-of.ts";
 import { negotiatedOf } from "./negotiated-json.ts";
 import { MOUNT_TYPES, type MountType } from "./unmount-image.ts";
 
@@ -29,6 +31,8 @@ export interface ChainRecord {
 
 export interface RecordedLayer {
   readonly table: number;
+  /** Its name in the cache. */
+  readonly cacheKey: LayerKey;
   readonly descriptor: Pick<Descriptor, "mediaType" | "digest" | "size">;
 }
 
@@ -41,7 +45,7 @@ export interface RecordedChain {
 
 export const CHAIN_RECORD = "chains";
 /** Raised when a later version could not serve what an earlier one mounted. */
-const VERSION = 1;
+const VERSION = 2;
 const MAX_CHAINS = 65_536;
 const MAX_LAYERS = 1 << 20;
 const MAX_ID_MAPS = 1024;
@@ -53,9 +57,11 @@ export function isTreeKey(text: string): boolean {
 }
 
 export function encodeChainRecord({ ids, ...record }: ChainRecord): Uint8Array {
-  const layers = record.layers.map(({ table, descriptor: { mediaType, digest, size } }) => {
-    return { table, mediaType, digest, size };
-  });
+  const layers = record.layers.map(
+    ({ table, cacheKey, descriptor: { mediaType, digest, size } }) => {
+      return { table, cacheKey, mediaType, digest, size };
+    },
+  );
   const chains = record.chains.map((chain) => ({ ...chain, layers: chain.layers.map(String) }));
   const { uids, gids } = ids ?? {};
   const { xattrs, acls } = record.features;
@@ -95,7 +101,8 @@ export function decodeChainRecord(bytes: Uint8Array, what: string): ChainRecord 
 function tablesOf(json: JsonObject, what: string): Pick<ChainRecord, "layers" | "chains"> {
   const layers = (json.optionalObjects("layers", MAX_LAYERS) ?? []).map((layer) => {
     const { mediaType, digest, size } = parseDescriptor(layer);
-    return { table: layer.size("table"), descriptor: { mediaType, digest, size } };
+    const cacheKey = cacheKeyOf(layer, digest, what);
+    return { table: layer.size("table"), cacheKey, descriptor: { mediaType, digest, size } };
   });
   const known = new Set(layers.map(({ table }) => table));
   const chains = (json.optionalObjects("chains", MAX_CHAINS) ?? []).map((chain) => {

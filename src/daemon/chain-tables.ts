@@ -21,7 +21,7 @@ const NO_CHECK = { verify: false };
  */
 export async function openChainTree(
   treePath: string,
-  layers: readonly Pick<ServedLayerLease, "descriptor">[],
+  layers: readonly Pick<ServedLayerLease, "layer">[],
   cacheRoot: string,
 ): Promise<OpenChainTree> {
   using opened = new DisposableStack();
@@ -29,11 +29,11 @@ export async function openChainTree(
   const { path } = opened.use(await openPrivateTable(treePath, cacheRoot));
   const bytes = mapTable(path, NO_CHECK);
   const table = ChainTable.open(bytes);
-  const digests = layers.map(({ descriptor }) => descriptor.digest);
-  if (table.layers.join() !== digests.join()) {
+  const keys = layers.map(({ layer }) => layer.key);
+  if (table.layers.join() !== keys.join()) {
     throw new SociError(
       "data-loss",
-      `Cannot show tree "${treePath}": it is of ${table.layers.length} other layers than these ${digests.length}`,
+      `Cannot show tree "${treePath}": it is of ${table.layers.length} other layers than these ${keys.length}`,
     );
   }
   const content = String(Bun.hash(bytes));

@@ -86,30 +86,30 @@ export class ImageFollowUp implements Disposable {
     const layers = chain.filter((digest) => served.has(digest));
     if (prefetches) {
       // The rest of the image comes without.
-      await this.#prefetch(session, new Set(layers)).catch((error: unknown) => {
+      await this.#prefetch(session, served).catch((error: unknown) => {
         log.warn("spans that the index names cannot be prefetched", { image, error });
       });
     }
     // Upper layers first: what an image is about lies in them.
     for (const digest of new Set(layers.toReversed())) {
-      const stocked = await this.#stocked(digest);
+      const stocked = await this.#stocked(served.get(digest));
       if (stocked !== undefined && !this.#isDisposed) filling?.start(stocked.lease.number);
     }
   }
 
   /** A layer that is held and open; of one that cannot be opened whoever needs it is told. */
-  async #stocked(digest: Digest): Promise<StockedLayer | undefined> {
+  async #stocked(served: ServedLayer | undefined): Promise<StockedLayer | undefined> {
     const { stock } = this.#options;
-    if (!stock.digests.has(digest)) return undefined;
-    const stocked = await stock.get(digest).catch(() => undefined);
+    if (served === undefined || !stock.keys.has(served.cacheKey)) return undefined;
+    const stocked = await stock.get(served.cacheKey).catch(() => undefined);
     // It may have been let go meanwhile.
-    return stock.digests.has(digest) ? stocked : undefined;
+    return stock.keys.has(served.cacheKey) ? stocked : undefined;
   }
 
-  async #prefetch(session: ImageSession, layers: ReadonlySet<Digest>): Promise<void> {
+  async #prefetch(session: ImageSession, served: ReadonlyMap<Digest, ServedLayer>): Promise<void> {
     const { scheduler, log } = this.#options;
     for (const { layer, ranges } of await session.preparation.prefetch()) {
-      const stocked = layers.has(layer) ? await this.#stocked(layer) : undefined;
+      const stocked = await this.#stocked(served.get(layer));
       if (stocked === undefined || this.#isDisposed) continue;
       const { geometry } = stocked.layer;
       for (const { start, end } of ranges) {

@@ -94,7 +94,7 @@ export class ImageMount implements AsyncDisposable {
         device,
         negotiated,
         treeKey,
-        layers: layers.map(({ descriptor }) => descriptor),
+        layers: layers.map(({ descriptor, layer }) => ({ ...descriptor, cacheKey: layer.key })),
       }),
     );
     const mount = await ImageMount.#serve(options, { tables, connection, record });

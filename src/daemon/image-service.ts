@@ -179,8 +179,8 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
   /** After a start: what was being filled goes on. */
   resume(): void {
     if (this.#filling === undefined) return;
-    for (const digest of this.#stock.digests) {
-      this.#stock.get(digest).then(
+    for (const key of this.#stock.keys) {
+      this.#stock.get(key).then(
         ({ lease, layer }) => {
           if (!layer.isComplete) this.#filling?.start(lease.number);
         },
@@ -340,8 +340,8 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
 
   async #collect(): Promise<void> {
     const { cache } = this.#options;
-    const { digests, manifests } = this.#stock;
-    const count = await collectGarbage({ cache, layers: digests, manifests });
+    const { cachedKeys, manifests } = this.#stock;
+    const count = await collectGarbage({ cache, layers: cachedKeys, manifests });
     if (count > 0) this.#log.debug("trees that nothing holds are removed", { count });
   }
 
@@ -349,10 +349,14 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
     const snapshots = this.#stock.holdersOf(digest).filter((holder) => /^\d+$/.test(holder));
     const refusal = this.#refusals.of(digest);
     const nothing = { digest, snapshots: 0, localBytes: 0, totalBytes: 0, mounts: 0, refusal };
-    if (!this.#stock.digests.has(digest)) return nothing;
+    const held = this.#stock.ofLayer(digest);
+    if (held.length === 0) return nothing;
     try {
-      const { layer } = await this.#stock.get(digest);
-      const { localBytes, totalBytes } = localBytesOf(layer);
+      const stocked = await Promise.all(held.map(({ cacheKey }) => this.#stock.get(cacheKey)));
+      const local = stocked.map(({ layer }) => localBytesOf(layer));
+      // Images with indexes of their own may have it by several zTOCs.
+      const localBytes = local.reduce((sum, one) => sum + one.localBytes, 0);
+      const totalBytes = local.reduce((sum, one) => sum + one.totalBytes, 0);
       const mounts = this.#layers.stacksWith(digest);
       return { digest, snapshots: snapshots.length, localBytes, totalBytes, mounts, refusal };
     } catch (error) {

@@ -1,5 +1,6 @@
 import type { CachedLayer } from "../cache/cached-layer.ts";
 import type { LayerCache } from "../cache/layer-cache.ts";
+import { isLayerKey, layerOfKey } from "../cache/layer-key.ts";
 import { SociError } from "../errors.ts";
 import type { Logger } from "../observability/log.ts";
 import type { Digest } from "../oci/digest.ts";
@@ -36,17 +37,29 @@ interface Entry {
  */
 export class LayerStock implements AsyncDisposable {
   readonly #options: LayerStockOptions;
-  readonly #entries = new Map<Digest, Entry>();
-  readonly #heldBy = new Map<string, Set<Digest>>();
+  readonly #entries = new Map<string, Entry>();
+  readonly #heldBy = new Map<string, Set<string>>();
   readonly #closing = new Set<Promise<void>>();
 
   constructor(options: LayerStockOptions) {
     this.#options = options;
   }
 
-  /** Layers that are held. */
-  get digests(): ReadonlySet<Digest> {
+  /** Layers that are held, by their names in the cache; the same layer may be there by several zTOCs. */
+  get keys(): ReadonlySet<string> {
     return new Set(this.#entries.keys());
+  }
+
+  /** All names under which they are in the cache. One that was gone may have come back in another way. */
+  get cachedKeys(): ReadonlySet<string> {
+    return new Set([...this.keys, ...Array.from(this.opened(), ({ layer }) => layer.key)]);
+  }
+
+  /** What is held of a layer. */
+  ofLayer(digest: Digest): readonly ServedLayer[] {
+    return [...this.#entries.values()]
+      .map(({ served }) => served)
+      .filter((served) => served.digest === digest);
   }
 
   /** The images that the layers came with. */
@@ -61,7 +74,10 @@ export class LayerStock implements AsyncDisposable {
 
   /** Who holds what, for whoever explains it. */
   holdersOf(digest: Digest): readonly string[] {
-    return [...(this.#entries.get(digest)?.holders ?? [])];
+    const holders = this.ofLayer(digest).flatMap(({ cacheKey }) => [
+      ...(this.#entries.get(cacheKey)?.holders ?? []),
+    ]);
+    return [...new Set(holders)];
   }
 
   /**
@@ -69,37 +85,37 @@ export class LayerStock implements AsyncDisposable {
    * `layer` that is taken over; it is closed where the layer is open already.
    */
   hold(holder: string, served: ServedLayer, layer?: CachedLayer): void {
-    const { digest } = served;
-    let entry = this.#entries.get(digest);
+    const { cacheKey } = served;
+    let entry = this.#entries.get(cacheKey);
     if (entry === undefined) {
       entry = { served, holders: new Set(), opening: undefined, stocked: undefined };
-      this.#entries.set(digest, entry);
+      this.#entries.set(cacheKey, entry);
     }
     entry.holders.add(holder);
     const held = this.#heldBy.get(holder);
-    if (held === undefined) this.#heldBy.set(holder, new Set([digest]));
-    else held.add(digest);
+    if (held === undefined) this.#heldBy.set(holder, new Set([cacheKey]));
+    else held.add(cacheKey);
     if (entry.opening === undefined) void this.#open(entry, layer);
     else if (layer !== undefined) this.#track(layer[Symbol.asyncDispose]());
   }
 
   /** A held layer, open. @throws unavailable when it is gone and cannot be had again */
-  async get(digest: Digest): Promise<StockedLayer> {
-    const entry = this.#entries.get(digest);
-    if (entry === undefined) throw new Error(`layer ${digest} is not held`);
+  async get(cacheKey: string): Promise<StockedLayer> {
+    const entry = this.#entries.get(cacheKey);
+    if (entry === undefined) throw new Error(`layer ${cacheKey} is not held`);
     // What failed before (a registry that was down) is tried again.
     return await (entry.opening ?? this.#open(entry));
   }
 
   /** What `holder` held is let go. */
   release(holder: string): void {
-    const digests = this.#heldBy.get(holder);
+    const keys = this.#heldBy.get(holder);
     this.#heldBy.delete(holder);
-    for (const digest of digests ?? []) {
-      const entry = this.#entries.get(digest);
+    for (const key of keys ?? []) {
+      const entry = this.#entries.get(key);
       entry?.holders.delete(holder);
       if (entry === undefined || entry.holders.size > 0) continue;
-      this.#entries.delete(digest);
+      this.#entries.delete(key);
       this.#close(entry);
     }
   }
@@ -134,9 +150,9 @@ export class LayerStock implements AsyncDisposable {
   }
 
   async #stock(served: ServedLayer, given: CachedLayer | undefined): Promise<StockedLayer> {
-    const { cache, serve, recover, log } = this.#options;
+    const { serve, recover, log } = this.#options;
     await using cleanup = new AsyncDisposableStack();
-    let layer = given ?? (await cache.openLayer(served.digest));
+    let layer = given ?? (await this.#openCached(served));
     if (layer === undefined) {
       log.warn("layer of a snapshot is gone from the cache and is fetched again", {
         layer: served.digest,
@@ -150,6 +166,11 @@ export class LayerStock implements AsyncDisposable {
     const lease = await serve(served, layer);
     cleanup.move();
     return { served, layer, lease };
+  }
+
+  async #openCached({ digest, cacheKey }: ServedLayer): Promise<CachedLayer | undefined> {
+    if (!isLayerKey(cacheKey) || layerOfKey(cacheKey) !== digest) return undefined;
+    return await this.#options.cache.openLayer(cacheKey);
   }
 
   #close({ opening }: Entry): void {

@@ -1,6 +1,7 @@
 import { abortable } from "../async/abortable.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
 import type { CachedLayer } from "../cache/cached-layer.ts";
+import type { LayerKey } from "../cache/layer-key.ts";
 import { mapTable } from "../cache/table-file.ts";
 import { SociError } from "../errors.ts";
 import { chainKeyOf } from "../image/image-layers.ts";
@@ -27,7 +28,7 @@ export interface LazyLayersOptions {
   readonly stock: LayerStock;
   readonly mounts: StackMounts;
   /** The merged tree of layers that are in the cache, kept from being removed until it is disposed of. */
-  readonly openTree: (layers: readonly Digest[]) => Promise<OpenTree>;
+  readonly openTree: (layers: readonly LayerKey[]) => Promise<OpenTree>;
   /** Told of each layer that can be served, with all of its image's. */
   readonly onServed: (session: ImageSession, chain: readonly Digest[], layer: ServedLayer) => void;
   readonly collect: () => Promise<void>;
@@ -48,13 +49,13 @@ export interface LazyLayerEvents {
 }
 
 export interface OpenTree extends Disposable {
-  readonly treeKey: string;
   readonly treePath: string;
 }
 
 interface Stack {
   readonly serial: number;
   readonly key: string;
+  /** Names its directory. The tree itself has another name where a layer came back in another way. */
   readonly treeKey: string;
   readonly layers: readonly ServedLayer[];
   readonly ids: IdMappings | undefined;
@@ -121,7 +122,7 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
 
   holdLayer(snapshot: string, layer: ServedLayer): void {
     this.#options.stock.hold(snapshot, layer);
-    this.#keepPromise(layer.digest);
+    this.#keepPromise(layer.cacheKey);
   }
 
   async mountStack(
@@ -131,7 +132,7 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
     if (this.#isDisposed) {
       throw new SociError("unavailable", "Cannot show layers: the daemon is about to end");
     }
-    const treeKey = chainKeyOf(layers.map(({ digest }) => digest));
+    const treeKey = chainKeyOf(layers.map(({ cacheKey }) => cacheKey));
     const key = ids === undefined ? treeKey : `${treeKey} ${JSON.stringify(ids)}`;
     let stack = this.#stacks.get(key);
     if (stack === undefined) {
@@ -250,7 +251,8 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
     const { descriptor, layer, isWhole, hasIndex } = outcome;
     const { namespace, imageReference, manifestDigest } = request;
     const { digest, size, mediaType } = descriptor;
-    const served = { digest, size, mediaType, namespace, imageReference, manifestDigest };
+    const name = { namespace, imageReference, manifestDigest };
+    const served = { digest, cacheKey: layer.key, size, mediaType, ...name };
     this.#promise(served, layer);
     // A layer that is in the cache is served also where its image cannot be had.
     const image = await preparation.image({ signal }).catch((error: unknown) => {
@@ -299,7 +301,7 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
 
   /** Between an answer and the snapshot that follows from it nobody else holds the layer. */
   #promise(served: ServedLayer, layer: CachedLayer): void {
-    const holder = `promise-${++this.#lastSerial}-${served.digest}`;
+    const holder = `promise-${++this.#lastSerial}-${served.cacheKey}`;
     this.#options.stock.hold(holder, served, layer);
     const timer = setTimeout(() => this.#endPromise(holder), PROMISE_MS);
     timer.unref();
@@ -307,9 +309,9 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
   }
 
   /** The oldest: others may be those of other snapshots of the same layer. */
-  #keepPromise(digest: Digest): void {
+  #keepPromise(cacheKey: string): void {
     for (const holder of this.#promises.keys()) {
-      if (!holder.endsWith(digest)) continue;
+      if (!holder.endsWith(cacheKey)) continue;
       this.#endPromise(holder);
       return;
     }
@@ -323,16 +325,16 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
 
   async #show(stack: Stack): Promise<ShownDirectory> {
     const { stock, mounts, events } = this.#options;
-    const { key, layers, ids } = stack;
+    const { key, treeKey, layers, ids } = stack;
     const begun = performance.now();
     try {
       await this.#hiding.get(key);
       // Until it is hidden: snapshots may go before.
       for (const layer of layers) stock.hold(holderOf(stack), layer);
-      const stocked = await Promise.all(layers.map(({ digest }) => stock.get(digest)));
+      const stocked = await Promise.all(layers.map(({ cacheKey }) => stock.get(cacheKey)));
       using cleanup = new DisposableStack();
-      const tree = cleanup.use(await this.#options.openTree(layers.map(({ digest }) => digest)));
-      const { treeKey, treePath } = tree;
+      const tree = cleanup.use(await this.#options.openTree(stocked.map(({ layer }) => layer.key)));
+      const { treePath } = tree;
       const chain = ChainTable.open(mapTable(treePath, { verify: false }));
       const tables = [chain, ...stocked.map(({ lease }) => lease)];
       const kind = {

@@ -1,8 +1,9 @@
 import { SociError } from "../errors.ts";
 import type { FuseNegotiated } from "../fuse/init.ts";
-import type { Descriptor } from "../oci/descriptor.ts";
+import type { LayerToReopen } from "../image/reopen-image.ts";
 import { JsonObject, parseJson } from "../oci/json-document.ts";
 import { parseDescriptor } from "../oci/parse-descriptor.ts";
+import { cacheKeyOf } from "./cache-key-of.ts";
 import { negotiatedOf } from "./negotiated-json.ts";
 
 /**
@@ -15,17 +16,19 @@ export interface MountRecord {
   readonly device: string;
   readonly negotiated: FuseNegotiated;
   /** Of the image, bottom first. */
-  readonly layers: readonly Descriptor[];
+  readonly layers: readonly LayerToReopen[];
   readonly treeKey: string;
 }
 
 /** Raised when a later version could not serve what an earlier one mounted. */
-const VERSION = 1;
+const VERSION = 2;
 const MAX_LAYERS = 65_536;
 const TREE_KEY = /^[0-9a-f]{16,128}$/;
 
 export function encodeMountRecord(record: MountRecord): Uint8Array {
-  const layers = record.layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size }));
+  const layers = record.layers.map(({ mediaType, digest, size, cacheKey }) => {
+    return { mediaType, digest, size, cacheKey };
+  });
   return Buffer.from(`${JSON.stringify({ version: VERSION, ...record, layers })}\n`);
 }
 
@@ -51,9 +54,10 @@ export function decodeMountRecord(bytes: Uint8Array, what: string): MountRecord 
     directory: json.string("directory"),
     device: json.string("device"),
     treeKey,
-    layers: (json.optionalObjects("layers", MAX_LAYERS) ?? []).map((layer) =>
-      parseDescriptor(layer),
-    ),
+    layers: (json.optionalObjects("layers", MAX_LAYERS) ?? []).map((layer) => {
+      const { mediaType, digest, size } = parseDescriptor(layer);
+      return { mediaType, digest, size, cacheKey: cacheKeyOf(layer, digest, what) };
+    }),
     negotiated: negotiatedOf(json.object("negotiated")),
   };
 }

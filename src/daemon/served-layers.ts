@@ -101,7 +101,7 @@ export class ServedLayers {
     const privateTable = opened.use(await openPrivateTable(layer.paths.inodes, cacheRoot));
     const bytes = mapTable(privateTable.path, NO_CHECK);
     const table = LayerTable.open(bytes);
-    const content = `layer ${layer.digest} ${Bun.hash(bytes)}`;
+    const content = `layer ${layer.key} ${Bun.hash(bytes)}`;
     // The same layer opened twice is two, as far as anybody can tell.
     let number = numbers.numberOf(content);
     for (let twin = 1; this.#inUse.has(number); twin++) {

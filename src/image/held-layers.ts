@@ -1,6 +1,7 @@
 import type { WaitOptions } from "../async/wait-options.ts";
 import type { CachedLayer } from "../cache/cached-layer.ts";
 import type { LayerCache } from "../cache/layer-cache.ts";
+import { type LayerKey, layerOfKey } from "../cache/layer-key.ts";
 import { mapTable } from "../cache/table-file.ts";
 import { isKind, SociError } from "../errors.ts";
 import type { Logger } from "../observability/log.ts";
@@ -20,7 +21,7 @@ export interface HeldLayersOptions {
   readonly log: Logger;
 }
 
-/** Layers of the cache that are held open. Disposing closes them, unless they have been handed over. */
+/** Layers of one image, open in the cache: each under one name. Disposing closes them, unless they have been handed over. */
 export class HeldLayers implements AsyncDisposable {
   readonly #cache: LayerCache;
   readonly #log: Logger;
@@ -30,6 +31,11 @@ export class HeldLayers implements AsyncDisposable {
   constructor({ cache, log }: HeldLayersOptions) {
     this.#cache = cache;
     this.#log = log;
+  }
+
+  /** All that are open. */
+  layers(): IterableIterator<HeldLayer> {
+    return this.#held.values();
   }
 
   get size(): number {
@@ -50,12 +56,21 @@ export class HeldLayers implements AsyncDisposable {
     return this.#held.get(digest);
   }
 
-  /** Opens a layer if it is in the cache and sound, and is not open yet; whether it is open then. */
-  async openIfThere(digest: Digest, options: WaitOptions = {}): Promise<boolean> {
+  /**
+   * Opens a layer, under the first of these names that it has in the cache and is sound under, unless it
+   * is open; whether it is open then.
+   */
+  async openIfThere(keys: readonly LayerKey[], options: WaitOptions = {}): Promise<boolean> {
+    for (const key of keys) if (await this.#openIfThere(key, options)) return true;
+    return false;
+  }
+
+  async #openIfThere(key: LayerKey, options: WaitOptions): Promise<boolean> {
+    const digest = layerOfKey(key);
     if (this.#held.has(digest)) return true;
-    const layer = await this.#cache.openLayer(digest, options);
+    const layer = await this.#cache.openLayer(key, options);
     if (layer === undefined) return false;
-    this.add(digest, { layer, from: "cache" });
+    this.add({ layer, from: "cache" });
     try {
       LayerTable.open(mapTable(layer.paths.inodes));
       return true;
@@ -67,18 +82,19 @@ export class HeldLayers implements AsyncDisposable {
   }
 
   /** Opens a layer that has just been made. @throws unavailable when it is gone again */
-  async open(digest: Digest, from: LayerOrigin): Promise<void> {
-    const layer = await this.#cache.openLayer(digest);
+  async open(key: LayerKey, from: LayerOrigin): Promise<void> {
+    const layer = await this.#cache.openLayer(key);
     if (layer === undefined) {
       throw new SociError(
         "unavailable",
-        `Cannot prepare layer ${digest}: it has just been removed from the cache`,
+        `Cannot prepare layer ${layerOfKey(key)}: it has just been removed from the cache`,
       );
     }
-    this.add(digest, { layer, from });
+    this.add({ layer, from });
   }
 
-  add(digest: Digest, held: HeldLayer): void {
+  add(held: HeldLayer): void {
+    const { digest } = held.layer;
     this.#log.debug("layer is in the cache", { layer: digest, from: held.from });
     this.#leases.use(held.layer);
     this.#held.set(digest, held);
@@ -90,7 +106,7 @@ export class HeldLayers implements AsyncDisposable {
     const { layer } = this.get(digest);
     this.#held.delete(digest);
     await layer[Symbol.asyncDispose]();
-    await this.#cache.removeLayer(digest);
+    await this.#cache.removeLayer(layer.key);
   }
 
   /** Something else that is to be closed with the layers. */

@@ -6,8 +6,8 @@ import type { ImageSource, SignalOptions } from "../oci/image-source.ts";
 import type { ImageManifest } from "../oci/manifest.ts";
 import { readImageConfig } from "../oci/read-image-config.ts";
 
-/** The name of a chain of layers, the lowest first: where its merged tree is kept. */
-export function chainKeyOf(layers: readonly Digest[]): string {
+/** The name of a chain of layers of the cache, the lowest first: where its merged tree is kept. */
+export function chainKeyOf(layers: readonly string[]): string {
   return createHash("sha256").update(layers.join("\n")).digest("hex");
 }
 

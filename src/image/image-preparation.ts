@@ -1,6 +1,7 @@
 import { abortable } from "../async/abortable.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
 import type { CachedLayer } from "../cache/cached-layer.ts";
+import { isOfWholeLayer, type LayerKey, layerOfKey } from "../cache/layer-key.ts";
 import { SociError } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
@@ -11,9 +12,8 @@ import { SOCI_INDEX_V1 } from "../soci/annotations.ts";
 import { ALL_MODES, type DiscoveredIndex } from "../soci/discover.ts";
 import { findPrefetch, type PrefetchSpans } from "./find-prefetch.ts";
 import { HeldLayers } from "./held-layers.ts";
-import { cameWhole } from "./layer-entries.ts";
 import { failureOf, type LayerOutcome, refusalOf } from "./layer-outcome.ts";
-import { ImageWork, type LayerState } from "./image-work.ts";
+import { ImageWork, keysFor, type LayerState } from "./image-work.ts";
 import { ManifestMemory } from "./manifest-memory.ts";
 import type { ImagePreparationOptions } from "./preparation-options.ts";
 import type { PreparedImage } from "./prepared-image.ts";
@@ -21,6 +21,7 @@ import { keepTree, makeTree, type PreparedTree } from "./prepared-tree.ts";
 import { PreparingSource } from "./preparing-source.ts";
 import type { TableBuilder } from "./table-builder.ts";
 import { ZtocFinder } from "./ztoc-finder.ts";
+import { ZtocMemory } from "./ztoc-memory.ts";
 
 /**
  * Gets the layers of one platform of an image into the cache, all at once, and answers for each by
@@ -35,6 +36,7 @@ export class ImagePreparation implements AsyncDisposable {
   readonly #resources = new AsyncDisposableStack();
   readonly #held: HeldLayers;
   readonly #manifests: ManifestMemory;
+  readonly #ztocs: ZtocMemory;
   readonly #source: PreparingSource;
   readonly #finder: ZtocFinder;
   readonly #tables: TableBuilder;
@@ -53,6 +55,12 @@ export class ImagePreparation implements AsyncDisposable {
     this.#tables = this.#resources.use(options.startTables());
     this.#held = this.#resources.use(new HeldLayers({ cache, log }));
     this.#manifests = new ManifestMemory(cache.root);
+    this.#ztocs = new ZtocMemory({
+      cacheRoot: cache.root,
+      sourceName: source.name,
+      index,
+      modes: modes ?? ALL_MODES,
+    });
     this.#source = this.#resources.use(
       new PreparingSource({ source, manifests: this.#manifests, near, rootDigest, log }),
     );
@@ -88,9 +96,8 @@ export class ImagePreparation implements AsyncDisposable {
       const begun = await this.#begun.catch(() => undefined);
       // Of a layer that was read whole it is known by now; others do not wait for it.
       const diffIds = from === "streamed" ? await begun?.diffIds() : undefined;
-      const layer = await this.#reopen(digest, { signal });
-      const isWhole =
-        from === "streamed" || (from === "cache" && cameWhole(state.held.layer.paths.entries));
+      const layer = await this.#reopen(state.held.layer.key, { signal });
+      const isWhole = isOfWholeLayer(layer.key);
       return {
         kind: "ready",
         layer,
@@ -129,7 +136,8 @@ export class ImagePreparation implements AsyncDisposable {
       }
       const begun = await this.#begun.catch(() => undefined);
       const isWhole = begun !== undefined && isSame(begun.chain, chain);
-      return await (isWhole ? this.#wholeTree(begun) : this.#makeTree(chain));
+      if (isWhole) return await this.#wholeTree(begun);
+      return await this.#makeTree(chain.map((digest) => this.#held.get(digest).layer.key));
     };
     const making = make();
     try {
@@ -215,17 +223,19 @@ export class ImagePreparation implements AsyncDisposable {
       tables: this.#tables,
       finder: this.#finder,
       manifests: this.#manifests,
+      ztocs: this.#ztocs,
       signal: this.#signal,
     });
   }
 
-  async #wholeTree({ chain, whole }: ImageWork): Promise<PreparedTree> {
-    await whole;
+  async #wholeTree(begun: ImageWork): Promise<PreparedTree> {
+    await begun.whole;
+    const { keys } = begun;
     // It has just been made or looked at.
-    return keepTree(this.#options.cache.root, chain) ?? (await this.#makeTree(chain));
+    return keepTree(this.#options.cache.root, keys) ?? (await this.#makeTree(keys));
   }
 
-  async #makeTree(layers: readonly Digest[]): Promise<PreparedTree> {
+  async #makeTree(layers: readonly LayerKey[]): Promise<PreparedTree> {
     const { cache } = this.#options;
     return await makeTree({ cache, layers, tables: this.#tables, signal: this.#signal });
   }
@@ -249,7 +259,12 @@ export class ImagePreparation implements AsyncDisposable {
   /** What is in the cache is served also when the image cannot be had. */
   async #cachedAlone(digest: Digest, why: unknown): Promise<LayerState> {
     const look = async (): Promise<LayerState> => {
-      const isThere = await this.#held.openIfThere(digest, { signal: this.#signal });
+      const { manifestDigest, wholeOnly = false } = this.#options;
+      const isKnown = manifestDigest !== undefined && !wholeOnly;
+      const ztocs = isKnown ? this.#ztocs.read(manifestDigest) : new Map();
+      const isThere = await this.#held.openIfThere(keysFor(digest, ztocs), {
+        signal: this.#signal,
+      });
       return isThere ? { kind: "held", held: this.#held.get(digest) } : refusalOf(why);
     };
     const looking = this.#alone.get(digest) ?? look();
@@ -257,12 +272,12 @@ export class ImagePreparation implements AsyncDisposable {
     return await looking;
   }
 
-  async #reopen(digest: Digest, options: WaitOptions): Promise<CachedLayer> {
-    const layer = await this.#options.cache.openLayer(digest, options);
+  async #reopen(key: LayerKey, options: WaitOptions): Promise<CachedLayer> {
+    const layer = await this.#options.cache.openLayer(key, options);
     if (layer !== undefined) return layer;
     throw new SociError(
       "data-loss",
-      `Cannot open layer ${digest}: it has just been removed from the cache, as it was damaged`,
+      `Cannot open layer ${layerOfKey(key)}: it has just been removed from the cache, as it was damaged`,
     );
   }
 

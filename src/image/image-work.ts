@@ -1,4 +1,5 @@
 import { mapConcurrent } from "../async/map-concurrent.ts";
+import { keyByZtoc, type LayerKey, layerOfKey, ztocOfKey } from "../cache/layer-key.ts";
 import { isKind } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
@@ -14,6 +15,7 @@ import type { ImagePreparationOptions } from "./preparation-options.ts";
 import { openTree, treePathOf } from "./prepared-tree.ts";
 import type { TableBuilder } from "./table-builder.ts";
 import type { ZtocFinder } from "./ztoc-finder.ts";
+import type { ZtocMemory, ZtocsByLayer } from "./ztoc-memory.ts";
 
 /** What has become of a layer: it is held open, or not served. */
 export type LayerState = { readonly kind: "held"; readonly held: HeldLayer } | RefusedLayer;
@@ -31,6 +33,7 @@ export interface ImageWorkOptions extends Omit<ImagePreparationOptions, "manifes
   readonly tables: TableBuilder;
   readonly finder: ZtocFinder;
   readonly manifests: ManifestMemory;
+  readonly ztocs: ZtocMemory;
   /** Stops all of it. */
   readonly signal: AbortSignal;
 }
@@ -48,48 +51,69 @@ export class ImageWork implements AsyncDisposable {
   readonly #options: ImageWorkOptions;
   readonly #layers: ReadonlyMap<Digest, LayerWork>;
   readonly #adder: LayerAdder | undefined;
+  /** Names in the cache of layers that are held, or are being added. */
+  readonly #keys = new Map<Digest, LayerKey>();
+  readonly #ztocsKept: Promise<void>;
 
   private constructor(image: ResolvedImage, isReady: boolean, options: ImageWorkOptions) {
-    const { cache, tables, signal } = options;
+    const { cache, held, tables, signal } = options;
     this.#options = options;
     this.image = image;
     this.chain = image.manifest.layers.map(({ digest }) => digest);
     const distinct = distinctLayers(image.manifest.layers);
+    for (const { layer } of held.layers()) this.#keys.set(layer.digest, layer.key);
     if (isReady) {
       this.#layers = new Map(distinct.map((layer) => [layer.digest, this.#heldLayer(layer)]));
+      this.#ztocsKept = this.#keepZtocs();
       this.whole = this.#remember();
     } else {
-      const treePath = treePathOf(cache.root, this.chain);
-      const merge = () => tables.merge(this.chain, treePath, { signal });
+      const merge = async (): Promise<void> => {
+        const { keys } = this;
+        await tables.merge(keys, treePathOf(cache.root, keys), { signal });
+      };
       const merging = new EarlyMerge(distinct.length, merge);
       this.#adder = new LayerAdder({
         ...options,
         image,
         merging,
+        onKey: (key) => this.#keys.set(layerOfKey(key), key),
         hasIndex: () => options.finder.hasIndex ?? false,
       });
       this.#layers = this.#addAll(distinct, this.#adder);
+      this.#ztocsKept = this.#keepZtocs();
       this.whole = this.#finish(merging);
     }
     // Whoever wants all of the image is told.
     this.whole.catch(() => undefined);
+    this.#ztocsKept.catch(() => undefined);
   }
 
   /** Opens what is in the cache, and begins to add the rest. */
   static async begin(image: ResolvedImage, options: ImageWorkOptions): Promise<ImageWork> {
-    const { cache, held, log, signal } = options;
+    const { cache, held, ztocs, wholeOnly = false, log, signal } = options;
     const { layers } = image.manifest;
     const distinct = distinctLayers(layers);
+    const known = wholeOnly ? new Map() : ztocs.read(image.descriptor.digest);
     await mapConcurrent(
       distinct,
-      ({ digest }, inner) => held.openIfThere(digest, { signal: inner }),
+      ({ digest }, inner) => held.openIfThere(keysFor(digest, known), { signal: inner }),
       { limit: PARALLEL, signal },
     );
-    const chain = layers.map(({ digest }) => digest);
-    using tree = held.size === distinct.length ? openTree(cache.root, chain) : undefined;
+    const chain = layers.map(({ digest }) => held.find(digest)?.layer.key);
+    const isAllThere = chain.every((key) => key !== undefined);
+    using tree = isAllThere ? openTree(cache.root, chain) : undefined;
     const isReady = tree !== undefined;
     log.debug("image resolved", { layers: layers.length, cached: held.size, isReady });
     return new ImageWork(image, isReady, options);
+  }
+
+  /** Of all layers, the lowest first: how they are named in the cache. Known when all are held. */
+  get keys(): readonly LayerKey[] {
+    return this.chain.map((digest) => {
+      const key = this.#keys.get(digest);
+      if (key === undefined) throw new Error(`layer ${digest} is not being added`);
+      return key;
+    });
   }
 
   find(layer: Digest): LayerWork | undefined {
@@ -108,7 +132,7 @@ export class ImageWork implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const states = [...this.#layers.values()].map(({ state }) => state);
-    await Promise.allSettled([this.whole, ...states]);
+    await Promise.allSettled([this.whole, this.#ztocsKept, ...states]);
     await this.#adder?.[Symbol.asyncDispose]();
   }
 
@@ -187,9 +211,28 @@ export class ImageWork implements AsyncDisposable {
     await this.#remember();
   }
 
+  /** Also of an image of which some layers are not served. */
+  async #keepZtocs(): Promise<void> {
+    const { held, ztocs, log } = this.#options;
+    await Promise.all([...this.#layers.values()].map(({ state }) => state));
+    const found = new Map<Digest, Digest>();
+    for (const { layer } of held.layers()) {
+      const ztoc = ztocOfKey(layer.key);
+      if (ztoc !== undefined) found.set(layer.digest, ztoc);
+    }
+    try {
+      await ztocs.keep(this.image.descriptor.digest, found);
+    } catch (error) {
+      // The layers are ready all the same; next time their index is asked for.
+      if (!isKind(error, "failed-precondition")) throw error;
+      log.warn("zTOCs of an image are not remembered", { error });
+    }
+  }
+
   async #remember(): Promise<void> {
     const { manifests, log } = this.#options;
     const { descriptor, bytes } = this.image;
+    await this.#ztocsKept;
     try {
       await manifests.keep(descriptor.digest, bytes);
     } catch (error) {
@@ -198,4 +241,10 @@ export class ImageWork implements AsyncDisposable {
       log.warn("manifest is not remembered", { error });
     }
   }
+}
+
+/** Names under which a layer that may be used for this image can be in the cache, the best first. */
+export function keysFor(layer: Digest, ztocs: ZtocsByLayer): readonly LayerKey[] {
+  const ztoc = ztocs.get(layer);
+  return ztoc === undefined ? [layer] : [layer, keyByZtoc(layer, ztoc)];
 }

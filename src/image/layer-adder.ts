@@ -1,5 +1,6 @@
 import { Semaphore } from "../async/semaphore.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
+import { keyByZtoc, type LayerKey } from "../cache/layer-key.ts";
 import { isKind } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
@@ -20,6 +21,8 @@ export interface LayerAdderOptions extends Omit<ImagePreparationOptions, "manife
   readonly held: HeldLayers;
   readonly tables: TableBuilder;
   readonly merging: EarlyMerge;
+  /** Told, before it is merged, under which name a layer is in the cache. */
+  readonly onKey: (key: LayerKey) => void;
   readonly hasIndex: () => boolean;
 }
 
@@ -55,21 +58,12 @@ export class LayerAdder implements AsyncDisposable {
 
   /** Adds a layer, or returns why that may not be. The layer is then held open. @throws what is in the way */
   async add(layer: Descriptor, options: AddOptions): Promise<RefusedLayer | undefined> {
-    const { held, tables, merging } = this.#options;
-    const { digest } = layer;
-    if (held.has(digest)) {
+    if (this.#options.held.has(layer.digest)) {
       options.onZtocPassed();
-      try {
-        await merging.begin(tables.addCached(digest, options));
-        return undefined;
-      } catch (error) {
-        if (!isKind(error, "data-loss", "not-found")) throw error;
-        merging.takeBack();
-        await held.drop(digest, error);
-        const route = await options.route();
-        if (route.kind === "stream") this.tellStreamed([layer]);
-        return await this.#addBy(route, layer, options);
-      }
+      if (await this.#addHeld(layer, options)) return undefined;
+      const route = await options.route();
+      if (route.kind === "stream") this.tellStreamed([layer]);
+      return await this.#addBy(route, layer, options);
     }
     return await this.#addBy(await options.route(), layer, options);
   }
@@ -88,6 +82,27 @@ export class LayerAdder implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.allSettled([this.#diffIds]);
+  }
+
+  /** Whether a layer that was in the cache is sound; else it has been removed. */
+  async #addHeld({ digest }: Descriptor, options: WaitOptions): Promise<boolean> {
+    const { held, tables, merging } = this.#options;
+    try {
+      await merging.begin(tables.addCached(this.#keyOf(digest), options));
+      return true;
+    } catch (error) {
+      if (!isKind(error, "data-loss", "not-found")) throw error;
+      merging.takeBack();
+      await held.drop(digest, error);
+      return false;
+    }
+  }
+
+  /** The name of a layer that is held. */
+  #keyOf(layer: Digest): LayerKey {
+    const { key } = this.#options.held.get(layer).layer;
+    this.#options.onKey(key);
+    return key;
   }
 
   async #addBy(
@@ -121,8 +136,8 @@ export class LayerAdder implements AsyncDisposable {
       diffId: async () => (await this.#diffIds)?.get(digest),
       signal,
     });
-    held.add(digest, { layer: cached, from: "streamed" });
-    await merging.begin(tables.addCached(digest, { signal }));
+    held.add({ layer: cached, from: "streamed" });
+    await merging.begin(tables.addCached(this.#keyOf(digest), { signal }));
   }
 
   /** Undefined, or why the zTOC is of no use. */
@@ -131,21 +146,27 @@ export class LayerAdder implements AsyncDisposable {
     ztoc: Descriptor,
     { signal }: WaitOptions,
   ): Promise<string | undefined> {
-    const { log, held, tables, merging } = this.#options;
+    const { log, held, tables, merging, onKey } = this.#options;
+    const key = keyByZtoc(layer.digest, ztoc.digest);
+    // Another image may have the same zTOC.
+    if (await held.openIfThere([key], { signal })) {
+      if (await this.#addHeld(layer, { signal })) return undefined;
+    }
     using _turn = await this.#ztocTurns.acquire({ signal });
     using _memory = await this.#ztocMemory.acquire(ztoc.size, { signal });
     let fault: string | undefined;
     try {
       const bytes = await readZtoc(layer, ztoc, { ...this.#options, signal });
       log.debug("zTOC read", { layer: layer.digest, bytes: bytes.length });
-      const adding = tables.addZtoc(layer, ownMemory(bytes), { signal });
+      onKey(key);
+      const adding = tables.addZtoc({ key, size: layer.size }, ownMemory(bytes), { signal });
       fault = await merging.begin(adding);
       if (fault !== undefined) merging.takeBack();
     } catch (error) {
       if (!isUseless(error)) throw error;
       fault = error.message;
     }
-    if (fault === undefined) await held.open(layer.digest, "index");
+    if (fault === undefined) await held.open(key, "index");
     else logNotLazy(log, { layer, ztoc: ztoc.digest, reason: fault });
     return fault;
   }

@@ -1,6 +1,3 @@
-import { closeSync, openSync, readSync } from "node:fs";
-import { SociError } from "../errors.ts";
-import { isErrno } from "../oci/fs-errors.ts";
 import { decodeEntries } from "../tree/decode-entries.ts";
 import { ENTRIES } from "../tree/entries-format.ts";
 import type { FileMetadata } from "../ztoc/file-metadata.ts";
@@ -15,22 +12,6 @@ const MAGIC = Buffer.from(ENTRIES.magic, "latin1");
  */
 export function layerEntriesOf(bytes: Uint8Array): readonly FileMetadata[] {
   return isTable(bytes) ? decodeEntries(bytes).files : decodeZtoc(bytes).files;
-}
-
-/** Whether the layer with this file of entries was read whole, rather than came by a zTOC. */
-export function cameWhole(path: string): boolean {
-  const head = new Uint8Array(MAGIC.length);
-  try {
-    const fd = openSync(path, "r");
-    try {
-      return readSync(fd, head, 0, head.length, 0) === head.length && isTable(head);
-    } finally {
-      closeSync(fd);
-    }
-  } catch (cause) {
-    const kind = isErrno(cause, "ENOENT") ? "not-found" : "failed-precondition";
-    throw new SociError(kind, `Cannot read entries "${path}"`, { cause });
-  }
 }
 
 function isTable(bytes: Uint8Array): boolean {

@@ -1,11 +1,11 @@
 import { layerDirectory, layerPaths } from "../cache/cache-paths.ts";
 import { createLayer } from "../cache/create-layer.ts";
 import { geometryOf } from "../cache/encode-geometry.ts";
+import { type LayerKey, layerOfKey } from "../cache/layer-key.ts";
 import { systemFailure } from "../cache/system-failure.ts";
 import { mapTable } from "../cache/table-file.ts";
 import { writeTable } from "../cache/write-table.ts";
 import { SociError } from "../errors.ts";
-import type { Digest } from "../oci/digest.ts";
 import { encodeChainTable } from "../tree/encode-chain-table.ts";
 import { encodeLayerTable } from "../tree/encode-layer-table.ts";
 import type { LayerTree } from "../tree/layer-node.ts";
@@ -17,21 +17,21 @@ import type { TableBuilder, TableLayer } from "./table-builder.ts";
 /** A TableBuilder in this thread. Trees are built before a call first waits, so merging need not wait for files. */
 export class LayerTables implements TableBuilder {
   readonly #cacheRoot: string;
-  readonly #trees = new Map<Digest, LayerTree>();
+  readonly #trees = new Map<LayerKey, LayerTree>();
 
   constructor({ cacheRoot }: { readonly cacheRoot: string }) {
     this.#cacheRoot = cacheRoot;
   }
 
   async addZtoc(
-    { digest, size }: TableLayer,
+    { key, size }: TableLayer,
     bytes: Uint8Array<ArrayBuffer>,
   ): Promise<string | undefined> {
     try {
       const ztoc = decodeLayerZtoc({ size }, bytes);
-      const tree = buildLayerTree(ztoc.files, { name: digest });
-      this.#trees.set(digest, tree);
-      await createLayer(this.#cacheRoot, digest, {
+      const tree = buildLayerTree(ztoc.files, { name: layerOfKey(key) });
+      this.#trees.set(key, tree);
+      await createLayer(this.#cacheRoot, key, {
         geometry: geometryOf(ztoc),
         // Written once more rather than made into something smaller while a mount waits.
         entries: bytes,
@@ -39,24 +39,27 @@ export class LayerTables implements TableBuilder {
       });
       return undefined;
     } catch (error) {
-      this.#trees.delete(digest);
+      this.#trees.delete(key);
       if (isUseless(error)) return error.message;
       throw error;
     }
   }
 
-  async addCached(digest: Digest): Promise<void> {
-    if (this.#trees.has(digest)) return;
-    const { entries } = layerPaths(layerDirectory(this.#cacheRoot, digest));
+  async addCached(key: LayerKey): Promise<void> {
+    if (this.#trees.has(key)) return;
+    const { entries } = layerPaths(layerDirectory(this.#cacheRoot, key));
     const files = layerEntriesOf(mapTable(entries));
-    this.#trees.set(digest, buildLayerTree(files, { name: digest }));
+    this.#trees.set(key, buildLayerTree(files, { name: layerOfKey(key) }));
   }
 
-  async merge(layers: readonly Digest[], path: string): Promise<void> {
-    const chain = layers.map((digest) => {
-      const tree = this.#trees.get(digest);
-      if (tree !== undefined) return { digest, tree };
-      throw new SociError("unavailable", `Cannot merge layers: ${digest} has not been added`);
+  async merge(layers: readonly LayerKey[], path: string): Promise<void> {
+    const chain = layers.map((key) => {
+      const tree = this.#trees.get(key);
+      if (tree !== undefined) return { digest: key, tree };
+      throw new SociError(
+        "unavailable",
+        `Cannot merge layers: ${layerOfKey(key)} has not been added`,
+      );
     });
     const table = encodeChainTable(chain);
     try {

@@ -2,9 +2,9 @@ import { join } from "node:path";
 import type { WaitOptions } from "../async/wait-options.ts";
 import { treesDirectory } from "../cache/cache-paths.ts";
 import type { LayerCache } from "../cache/layer-cache.ts";
+import type { LayerKey } from "../cache/layer-key.ts";
 import { leaseTable, mapTable } from "../cache/table-file.ts";
 import { isKind, SociError } from "../errors.ts";
-import type { Digest } from "../oci/digest.ts";
 import { ChainTable } from "../tree/chain-table.ts";
 import { chainKeyOf } from "./image-layers.ts";
 import type { TableBuilder } from "./table-builder.ts";
@@ -20,7 +20,7 @@ export interface PreparedTree extends Disposable {
 export interface MakeTreeOptions extends WaitOptions {
   readonly cache: Pick<LayerCache, "root">;
   /** All in the cache, and kept there by the caller. */
-  readonly layers: readonly Digest[];
+  readonly layers: readonly LayerKey[];
   readonly tables: TableBuilder;
 }
 
@@ -33,7 +33,7 @@ export interface EnsureTreeOptions extends Omit<MakeTreeOptions, "tables"> {
 const MAX_REMOVED = 3;
 
 /** Where the merged tree of a chain is kept. */
-export function treePathOf(cacheRoot: string, layers: readonly Digest[]): string {
+export function treePathOf(cacheRoot: string, layers: readonly LayerKey[]): string {
   return join(treesDirectory(cacheRoot), chainKeyOf(layers));
 }
 
@@ -60,7 +60,7 @@ export async function makeTree({
   for (let removed = 0; removed < MAX_REMOVED; removed++) {
     const there = openTree(cache.root, layers);
     if (there !== undefined) return there;
-    const adding = [...new Set(layers)].map((digest) => tables.addCached(digest, { signal }));
+    const adding = [...new Set(layers)].map((key) => tables.addCached(key, { signal }));
     const failed = (await Promise.allSettled(adding)).find(({ status }) => status === "rejected");
     if (failed?.status === "rejected") throw failed.reason;
     await tables.merge(layers, treePathOf(cache.root, layers), { signal });
@@ -72,7 +72,7 @@ export async function makeTree({
 }
 
 /** The tree if it is there and sound: a damaged one is made again. */
-export function openTree(cacheRoot: string, layers: readonly Digest[]): PreparedTree | undefined {
+export function openTree(cacheRoot: string, layers: readonly LayerKey[]): PreparedTree | undefined {
   const tree = keepTree(cacheRoot, layers);
   if (tree === undefined) return undefined;
   using checking = new DisposableStack();
@@ -88,7 +88,7 @@ export function openTree(cacheRoot: string, layers: readonly Digest[]): Prepared
 }
 
 /** The tree if it is there, not looked into. */
-export function keepTree(cacheRoot: string, layers: readonly Digest[]): PreparedTree | undefined {
+export function keepTree(cacheRoot: string, layers: readonly LayerKey[]): PreparedTree | undefined {
   const treePath = treePathOf(cacheRoot, layers);
   try {
     const lease = leaseTable(treePath);

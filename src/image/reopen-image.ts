@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { treesDirectory } from "../cache/cache-paths.ts";
 import type { LayerCache } from "../cache/layer-cache.ts";
+import type { LayerKey } from "../cache/layer-key.ts";
 import { SociError } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { PreparedImage, PreparedLayer } from "./prepared-image.ts";
@@ -13,25 +14,30 @@ export interface MountableImage extends AsyncDisposable {
   readonly treePath: PreparedImage["treePath"];
 }
 
+export interface LayerToReopen extends Descriptor {
+  readonly cacheKey: LayerKey;
+}
+
 export interface ReopenImageOptions {
   readonly cache: LayerCache;
-  readonly layers: readonly Descriptor[];
+  /** Bottom first. */
+  readonly layers: readonly LayerToReopen[];
   readonly treeKey: string;
 }
 
 /** An image that was prepared before, out of the cache alone. @throws not-found when a layer is gone */
 export async function reopenImage({
   cache,
-  layers: descriptors,
+  layers: wanted,
   treeKey,
 }: ReopenImageOptions): Promise<MountableImage> {
   await using leases = new AsyncDisposableStack();
   const opened = new Map<string, PreparedLayer["layer"]>();
   const layers: Pick<PreparedLayer, "descriptor" | "layer">[] = [];
-  for (const descriptor of descriptors) {
-    let layer = opened.get(descriptor.digest);
+  for (const { cacheKey, ...descriptor } of wanted) {
+    let layer = opened.get(cacheKey);
     if (layer === undefined) {
-      layer = await cache.openLayer(descriptor.digest);
+      layer = await cache.openLayer(cacheKey);
       if (layer === undefined) {
         throw new SociError(
           "not-found",
@@ -39,7 +45,7 @@ export async function reopenImage({
         );
       }
       leases.use(layer);
-      opened.set(descriptor.digest, layer);
+      opened.set(cacheKey, layer);
     }
     layers.push({ descriptor, layer });
   }

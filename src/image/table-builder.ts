@@ -1,9 +1,12 @@
 import type { WaitOptions } from "../async/wait-options.ts";
-import type { Descriptor } from "../oci/descriptor.ts";
-import type { Digest } from "../oci/digest.ts";
+import type { LayerKey } from "../cache/layer-key.ts";
 
-/** A layer as far as its zTOC must fit it. */
-export type TableLayer = Pick<Descriptor, "digest" | "size">;
+/** A layer that comes by a zTOC, as far as that must fit it. */
+export interface TableLayer {
+  readonly key: LayerKey;
+  /** Of the blob. */
+  readonly size: number;
+}
 
 /**
  * Makes the flat tables of one image's layers and of their chain, and puts them into the cache. In
@@ -22,10 +25,10 @@ export interface TableBuilder extends AsyncDisposable {
     options?: WaitOptions,
   ): Promise<string | undefined>;
   /** Takes a layer that is in the cache. @throws not-found, and data-loss when its files are damaged */
-  addCached(layer: Digest, options?: WaitOptions): Promise<void>;
+  addCached(layer: LayerKey, options?: WaitOptions): Promise<void>;
   /**
    * Writes the table of the chain of these layers, the lowest first, all of which have been added
    * before, or are being added. @throws data-loss; unavailable when adding one of them failed
    */
-  merge(layers: readonly Digest[], path: string, options?: WaitOptions): Promise<void>;
+  merge(layers: readonly LayerKey[], path: string, options?: WaitOptions): Promise<void>;
 }

@@ -1,5 +1,5 @@
 import type { WaitOptions } from "../async/wait-options.ts";
-import type { Digest } from "../oci/digest.ts";
+import type { LayerKey } from "../cache/layer-key.ts";
 import type { TableBuilder, TableLayer } from "./table-builder.ts";
 
 /** A TableBuilder that is started when there is something to do: for images of which often nothing is served. */
@@ -20,11 +20,11 @@ export class TablesOnDemand implements TableBuilder {
     return await this.#started().addZtoc(layer, ztoc, options);
   }
 
-  async addCached(layer: Digest, options?: WaitOptions): Promise<void> {
+  async addCached(layer: LayerKey, options?: WaitOptions): Promise<void> {
     await this.#started().addCached(layer, options);
   }
 
-  async merge(layers: readonly Digest[], path: string, options?: WaitOptions): Promise<void> {
+  async merge(layers: readonly LayerKey[], path: string, options?: WaitOptions): Promise<void> {
     await this.#started().merge(layers, path, options);
   }
 

@@ -40,14 +40,12 @@ function decodeLabels({ id, labels }: SnapshotRow): Labels {
 
 /** The layer of a row, from its JSON; `id` names the row in the error. @throws data-loss */
 export function decodeServedLayer(text: string, id: number): ServedLayer {
-  const { digest, size, mediaType, namespace, imageReference, manifestDigest } = parseObject(
-    text,
-    id,
-    "layer",
-  );
+  const value = parseObject(text, id, "layer");
+  const { digest, cacheKey, size, mediaType, namespace, imageReference, manifestDigest } = value;
   if (
     typeof digest !== "string" ||
     !isDigest(digest) ||
+    typeof cacheKey !== "string" ||
     typeof size !== "number" ||
     !Number.isSafeInteger(size) ||
     size < 0 ||
@@ -59,7 +57,7 @@ export function decodeServedLayer(text: string, id: number): ServedLayer {
   ) {
     throw badRow(id, `layer is ${text.slice(0, 300)}`);
   }
-  return { digest, size, mediaType, namespace, imageReference, manifestDigest };
+  return { digest, cacheKey, size, mediaType, namespace, imageReference, manifestDigest };
 }
 
 function parseObject(text: string, id: number, what: string): Readonly<Record<string, unknown>> {

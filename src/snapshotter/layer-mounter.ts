@@ -20,6 +20,8 @@ export interface LayerRequest {
 /** All that is needed to show a layer again after a restart, without the registry's help. Plain JSON. */
 export interface ServedLayer {
   readonly digest: Digest;
+  /** Names, to who shows it, what vouches for its bytes: those that two images have may be two. */
+  readonly cacheKey: string;
   readonly size: number;
   readonly mediaType: string;
   readonly namespace: string;

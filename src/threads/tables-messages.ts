@@ -1,4 +1,4 @@
-import type { Digest } from "../oci/digest.ts";
+import type { LayerKey } from "../cache/layer-key.ts";
 import type { ErrorMessage } from "./ztoc-messages.ts";
 
 /**
@@ -8,12 +8,12 @@ import type { ErrorMessage } from "./ztoc-messages.ts";
 export type TablesQuestion =
   | {
       readonly kind: "ztoc";
-      readonly digest: Digest;
+      readonly key: LayerKey;
       readonly size: number;
       readonly ztoc: ArrayBuffer;
     }
-  | { readonly kind: "cached"; readonly digest: Digest }
-  | { readonly kind: "merge"; readonly layers: readonly Digest[]; readonly path: string };
+  | { readonly kind: "cached"; readonly key: LayerKey }
+  | { readonly kind: "merge"; readonly layers: readonly LayerKey[]; readonly path: string };
 
 export type TablesRequest =
   | { readonly kind: "open"; readonly cacheRoot: string }

@@ -1,8 +1,8 @@
 import { abortable } from "../async/abortable.ts";
 import { delay } from "../async/delay.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
+import type { LayerKey } from "../cache/layer-key.ts";
 import type { TableBuilder, TableLayer } from "../image/table-builder.ts";
-import type { Digest } from "../oci/digest.ts";
 import type { TablesAnswer, TablesQuestion, TablesRequest } from "./tables-messages.ts";
 import type { WorkerPort } from "./worker-conversation.ts";
 import { errorOf } from "./ztoc-messages.ts";
@@ -31,18 +31,18 @@ export class TablesWorker implements TableBuilder {
   }
 
   async addZtoc(
-    { digest, size }: TableLayer,
+    { key, size }: TableLayer,
     { buffer }: Uint8Array<ArrayBuffer>,
     options: WaitOptions = {},
   ): Promise<string | undefined> {
-    return await this.#ask({ kind: "ztoc", digest, size, ztoc: buffer }, [buffer], options);
+    return await this.#ask({ kind: "ztoc", key, size, ztoc: buffer }, [buffer], options);
   }
 
-  async addCached(digest: Digest, options: WaitOptions = {}): Promise<void> {
-    await this.#ask({ kind: "cached", digest }, [], options);
+  async addCached(key: LayerKey, options: WaitOptions = {}): Promise<void> {
+    await this.#ask({ kind: "cached", key }, [], options);
   }
 
-  async merge(layers: readonly Digest[], path: string, options: WaitOptions = {}): Promise<void> {
+  async merge(layers: readonly LayerKey[], path: string, options: WaitOptions = {}): Promise<void> {
     await this.#ask({ kind: "merge", layers, path }, [], options);
   }
 

@@ -16,7 +16,7 @@ async function handle(question: TablesQuestion): Promise<string | undefined> {
   if (question.kind === "ztoc") {
     return await tables.addZtoc(question, new Uint8Array(question.ztoc));
   }
-  if (question.kind === "cached") await tables.addCached(question.digest);
+  if (question.kind === "cached") await tables.addCached(question.key);
   else await tables.merge(question.layers, question.path);
   return undefined;
 }

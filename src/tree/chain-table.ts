@@ -38,7 +38,7 @@ const EMPTY = new Uint8Array(0);
  * and reading makes no objects but the views that come back, which die with the bytes.
  */
 export class ChainTable {
-  /** Digests of the layers, the lowest first. */
+  /** What the layers are known by, the lowest first. */
   readonly layers: readonly string[];
   /** What ranges of names are of. */
   readonly names: Uint8Array;

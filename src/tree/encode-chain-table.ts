@@ -9,8 +9,9 @@ import { S_IFDIR, TYPE_BITS } from "./node-attributes.ts";
 import { putI64 } from "./u64.ts";
 import { XattrTableWriter } from "./xattr-table.ts";
 
-/** A layer of a chain: what it is known by, and its tree. */
+/** A layer of a chain, and its tree. */
 export interface ChainLayer {
+  /** What it is known by. */
   readonly digest: string;
   readonly tree: LayerTree;
 }

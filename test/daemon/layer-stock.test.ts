@@ -15,6 +15,7 @@ const { digest, parts } = layerSample();
 
 const SERVED: ServedLayer = {
   digest,
+  cacheKey: digest,
   size: 1,
   mediaType: "application/vnd.oci.image.layer.v1.tar+gzip",
   namespace: "default",
@@ -68,7 +69,7 @@ test("hold() opens a layer once for all who hold it, and the last release() clos
   stock.release("2");
   await stock.settled();
   expect(counts.ended).toBe(1);
-  expect(stock.digests.size).toBe(0);
+  expect(stock.keys.size).toBe(0);
 });
 
 test("hold() takes a layer over, and closes it where it is open already", async () => {

@@ -55,9 +55,9 @@ describe("LazyLayers.prepareLayer()", () => {
       await setup.put(TOP);
       await setup.lazy.prepareLayer(requestOf(TOP));
       jest.advanceTimersByTime(59_000);
-      expect(setup.stock.digests.size).toBe(1);
+      expect(setup.stock.keys.size).toBe(1);
       jest.advanceTimersByTime(2000);
-      expect(setup.stock.digests.size).toBe(0);
+      expect(setup.stock.keys.size).toBe(0);
       // It may come all the same.
       setup.lazy.holdLayer("7", servedOf(TOP));
       expect((await setup.stock.get(TOP.digest)).layer.digest).toBe(TOP.digest);
@@ -90,7 +90,7 @@ describe("LazyLayers.prepareLayer()", () => {
       detail: expect.stringContaining(TOP.digest),
     });
     expect(setup.events).toEqual(["refused timeout"]);
-    expect(setup.stock.digests.size).toBe(0);
+    expect(setup.stock.keys.size).toBe(0);
     let closed = 0;
     const { layer } = setup.preparations;
     setup.preparations.layer = layer;

@@ -27,7 +27,8 @@ const SAMPLES = [BOTTOM, TOP];
 
 export function servedOf({ digest }: Pick<LayerSample, "digest">): ServedLayer {
   const { namespace, imageReference, manifestDigest } = NAME;
-  return { digest, size: 1, mediaType: OCI_LAYER_GZIP, namespace, imageReference, manifestDigest };
+  const image = { namespace, imageReference, manifestDigest };
+  return { digest, cacheKey: digest, size: 1, mediaType: OCI_LAYER_GZIP, ...image };
 }
 
 /** The image's layers, bottom first. */
@@ -110,7 +111,7 @@ export async function lazySetup(
         const treeKey = chainKeyOf(layers);
         trees.add(treeKey);
         const treePath = writeTree(cache.root, layers);
-        return { treeKey, treePath, [Symbol.dispose]: () => void trees.delete(treeKey) };
+        return { treePath, [Symbol.dispose]: () => void trees.delete(treeKey) };
       },
       onServed: (_session, _chain, { digest }) => void events.push(`followed ${digest}`),
       collect: async () => void events.push("collected"),
@@ -165,7 +166,7 @@ export async function expectNothingLeft(setup: LazySetup): Promise<void> {
   expect(setup.fake.mounts.count).toBe(0);
   expect([...setup.trees]).toEqual([]);
   expect([...setup.leases]).toEqual([]);
-  expect(setup.stock.digests.size).toBe(0);
+  expect(setup.stock.keys.size).toBe(0);
 }
 
 /** Lets others work until it is so. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { keyByZtoc } from "../../src/cache/layer-key.ts";
 import type { MountRecord } from "../../src/daemon/mount-record.ts";
 import { MountRecords } from "../../src/daemon/mount-records.ts";
 import { digestOf } from "../../src/oci/digest.ts";
@@ -8,13 +9,22 @@ import { tempDir } from "../support/temp-dir.ts";
 
 /** No mount has it: minor numbers have 20 bits. */
 const DEVICE = "0:9999999";
+const LAYER = digestOf("layer");
+const ZTOC = digestOf("zTOC");
 
 function recordAt(directory: string): MountRecord {
   return {
     directory,
     device: DEVICE,
     treeKey: "a".repeat(64),
-    layers: [{ mediaType: "application/x", digest: digestOf(Buffer.from("layer")), size: 2 ** 40 }],
+    layers: [
+      {
+        mediaType: "application/x",
+        digest: LAYER,
+        size: 2 ** 40,
+        cacheKey: keyByZtoc(LAYER, ZTOC),
+      },
+    ],
     negotiated: {
       minor: 45,
       kernelMinor: 45,
@@ -68,7 +78,24 @@ describe("MountRecords", () => {
       await Bun.write(path, text.slice(0, length));
       await expect(records.read(DEVICE)).rejects.toMatchObject({ kind: "data-loss" });
     }
-    await Bun.write(path, text.replace('"version":1', '"version":2'));
-    await expect(records.read(DEVICE)).rejects.toMatchObject({ kind: "unsupported" });
+    for (const version of ["1", "3"]) {
+      await Bun.write(path, text.replace('"version":2', `"version":${version}`));
+      await expect(records.read(DEVICE)).rejects.toMatchObject({ kind: "unsupported" });
+    }
+  });
+
+  test("read() refuses a name in the cache that is none of the layer", async () => {
+    await using temp = await tempDir();
+    const records = new MountRecords(temp.path);
+    for (const cacheKey of [ZTOC, keyByZtoc(ZTOC, LAYER), "", "../x", undefined]) {
+      const record = recordAt("/mnt/a");
+      await records.put(record);
+      const path = join(temp.path, "mounts", `${DEVICE.replace(":", "-")}.json`);
+      const text = await Bun.file(path).text();
+      const key = keyByZtoc(LAYER, ZTOC);
+      const field = cacheKey === undefined ? "" : `,"cacheKey":"${cacheKey}"`;
+      await Bun.write(path, text.replace(`,"cacheKey":"${key}"`, field));
+      await expect(records.read(DEVICE)).rejects.toMatchObject({ kind: "data-loss" });
+    }
   });
 });

@@ -43,7 +43,7 @@ describe("ServedLayers", () => {
   });
 
   test("gives a layer that is opened twice two numbers", async () => {
-    await using second = await chains.cache.openLayer(layer.descriptor.digest);
+    await using second = await chains.cache.openLayer(layer.layer.key);
     if (second === undefined) throw new Error("the layer is gone");
     await using one = await chains.acquire(layer);
     await using two = await chains.acquire({ ...layer, layer: second });

@@ -1,5 +1,6 @@
 import { expect } from "bun:test";
 import fc from "fast-check";
+import { keyByZtoc } from "../../src/cache/layer-key.ts";
 import {
   type ChainRecord,
   decodeChainRecord,
@@ -18,9 +19,11 @@ const idMaps = fc.array(fc.record({ containerId: u32, hostId: u32, length: u32 }
 const LAYERS = 4;
 const layers = Array.from({ length: LAYERS }, (_, index) => ({
   table: index + 1,
+  cacheKey:
+    index % 2 === 0 ? digestOf(`${index}`) : keyByZtoc(digestOf(`${index}`), digestOf("zTOC")),
   descriptor: {
     mediaType: "application/vnd.oci.image.layer.v1.tar+gzip",
-    digest: digestOf(Buffer.from(`${index}`)),
+    digest: digestOf(`${index}`),
     size: index * 1000,
   },
 }));

@@ -1,5 +1,6 @@
 import { expect } from "bun:test";
 import fc from "fast-check";
+import { keyByZtoc } from "../../src/cache/layer-key.ts";
 import {
   decodeMountRecord,
   encodeMountRecord,
@@ -17,11 +18,14 @@ const record: fc.Arbitrary<MountRecord> = fc.record({
   device: fc.nat(2 ** 20 - 1).map((minor) => `0:${minor}`),
   treeKey: fc.constantFrom("0123456789abcdef", "f".repeat(64)),
   layers: fc.array(
-    fc.record({
-      mediaType: fc.constant("application/vnd.oci.image.layer.v1.tar+gzip"),
-      digest: fc.string().map((text) => digestOf(Buffer.from(text))),
-      size: fc.maxSafeNat(),
-    }),
+    fc
+      .record({ digest: fc.string().map(digestOf), size: fc.maxSafeNat(), isWhole: fc.boolean() })
+      .map(({ digest, size, isWhole }) => ({
+        mediaType: "application/vnd.oci.image.layer.v1.tar+gzip",
+        digest,
+        size,
+        cacheKey: isWhole ? digest : keyByZtoc(digest, digestOf("zTOC")),
+      })),
     { maxLength: 5 },
   ),
   negotiated: fc.record({

@@ -25,10 +25,10 @@ function counted() {
 test("TablesOnDemand starts one builder, for the first call", async () => {
   const { tables, calls } = counted();
   expect(calls).toEqual([]);
-  const layer = { digest: digestOf("layer"), size: 1 };
+  const layer = { key: digestOf("layer"), size: 1 };
   expect(await tables.addZtoc(layer, new Uint8Array(1))).toBe("a fault");
-  await tables.addCached(layer.digest);
-  await tables.merge([layer.digest], "path");
+  await tables.addCached(layer.key);
+  await tables.merge([layer.key], "path");
   await tables[Symbol.asyncDispose]();
   expect(calls).toEqual(["start", "addZtoc", "addCached", "merge", "dispose"]);
 });

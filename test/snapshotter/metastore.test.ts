@@ -12,6 +12,7 @@ import { type TempDir, tempDir } from "../support/temp-dir.ts";
 
 const LAYER: ServedLayer = {
   digest: digestOf("layer"),
+  cacheKey: digestOf("layer"),
   size: 2 ** 40,
   mediaType: "application/vnd.oci.image.layer.v1.tar+gzip",
   namespace: "k8s.io",

@@ -124,11 +124,11 @@ export class ChainStage implements AsyncDisposable {
       if (layer === undefined) throw new Error(`the image has no layer ${index}`);
       layers.push(await this.acquire(layer));
     }
-    const digests = layers.map(({ descriptor }) => descriptor.digest);
-    const treeKey = chainKeyOf(digests);
+    const keys = layers.map(({ layer }) => layer.key);
+    const treeKey = chainKeyOf(keys);
     const treePath = join(treesDirectory(this.cache.root), treeKey);
-    for (const digest of digests) await this.#tables.addCached(digest);
-    await this.#tables.merge(digests, treePath);
+    for (const key of keys) await this.#tables.addCached(key);
+    await this.#tables.merge(keys, treePath);
     return { treeKey, treePath, layers };
   }
 

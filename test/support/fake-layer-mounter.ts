@@ -15,6 +15,7 @@ import type {
 export function servedLayer(request: LayerRequest): ServedLayer {
   return {
     digest: request.layerDigest,
+    cacheKey: request.layerDigest,
     size: request.layerSize ?? 1234,
     mediaType: "application/vnd.oci.image.layer.v1.tar+gzip",
     namespace: request.namespace,

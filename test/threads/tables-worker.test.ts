@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { cacheRootOf, layerDirectory, treesDirectory } from "../../src/cache/cache-paths.ts";
+import { keyByZtoc } from "../../src/cache/layer-key.ts";
 import { mapTable } from "../../src/cache/table-file.ts";
 import { LayerTables } from "../../src/image/layer-tables.ts";
 import type { TableBuilder } from "../../src/image/table-builder.ts";
@@ -18,12 +19,14 @@ import { tempDir } from "../support/temp-dir.ts";
 const layers = await Promise.all(
   ["a", "b"].map(async (name) => {
     const { bytes, descriptor } = await buildLayer({ entries: [{ name, content: "1" }] });
-    return { descriptor, ztoc: new Uint8Array((await ztocOf(bytes)).bytes) };
+    const { digest, size } = descriptor;
+    const key = keyByZtoc(digest, digestOf("zTOC"));
+    return { layer: { key, size }, ztoc: new Uint8Array((await ztocOf(bytes)).bytes) };
   }),
 );
 const [first, second] = layers;
 if (first === undefined || second === undefined) throw new Error("no layers");
-const chain = layers.map(({ descriptor }) => descriptor.digest);
+const chain = layers.map(({ layer }) => layer.key);
 
 const BUILDERS: readonly {
   readonly title: string;
@@ -42,7 +45,7 @@ describe.each(BUILDERS)("$title", ({ start }) => {
     const cacheRoot = cacheRootOf(root.path);
     await using tables = start(cacheRoot);
     const path = `${treesDirectory(cacheRoot)}/tree`;
-    const added = layers.map(({ descriptor, ztoc }) => tables.addZtoc(descriptor, ztoc.slice()));
+    const added = layers.map(({ layer, ztoc }) => tables.addZtoc(layer, ztoc.slice()));
     await tables.merge(chain, path);
     expect(await Promise.all(added)).toEqual([undefined, undefined]);
     const tree = ChainTable.open(mapTable(path));
@@ -55,30 +58,30 @@ describe.each(BUILDERS)("$title", ({ start }) => {
     const cacheRoot = cacheRootOf(root.path);
     {
       await using tables = start(cacheRoot);
-      await tables.addZtoc(first.descriptor, first.ztoc.slice());
+      await tables.addZtoc(first.layer, first.ztoc.slice());
     }
     await using tables = start(cacheRoot);
-    const { digest } = first.descriptor;
-    await tables.addCached(digest);
-    await tables.merge([digest, digest], `${treesDirectory(cacheRoot)}/tree`);
-    const missing = await rejectionOf(tables.addCached(second.descriptor.digest));
+    const { key } = first.layer;
+    await tables.addCached(key);
+    await tables.merge([key, key], `${treesDirectory(cacheRoot)}/tree`);
+    const missing = await rejectionOf(tables.addCached(second.layer.key));
     expect(missing).toMatchObject({ kind: "not-found" });
-    await Bun.write(`${layerDirectory(cacheRoot, digest)}/entries`, "damaged");
+    await Bun.write(`${layerDirectory(cacheRoot, key)}/entries`, "damaged");
     await using again = start(cacheRoot);
-    expect(await rejectionOf(again.addCached(digest))).toMatchObject({ kind: "data-loss" });
+    expect(await rejectionOf(again.addCached(key))).toMatchObject({ kind: "data-loss" });
   });
 
   test("says why a zTOC is of no use, and makes no layer of it", async () => {
     await using root = await tempDir();
     await using tables = start(cacheRootOf(root.path));
-    const { descriptor } = first;
+    const { layer } = first;
     const noise = new Uint8Array(1000).fill(7);
-    expect(await tables.addZtoc(descriptor, noise)).toContain("Cannot decode zTOC");
-    const other = { ...descriptor, size: descriptor.size + 1 };
+    expect(await tables.addZtoc(layer, noise)).toContain("Cannot decode zTOC");
+    const other = { ...layer, size: layer.size + 1 };
     expect(await tables.addZtoc(other, first.ztoc.slice())).toContain("want");
-    const cached = tables.addCached(descriptor.digest);
+    const cached = tables.addCached(layer.key);
     expect(await rejectionOf(cached)).toMatchObject({ kind: "not-found" });
-    const merged = tables.merge([descriptor.digest], root.join("tree"));
+    const merged = tables.merge([layer.key], root.join("tree"));
     expect(await rejectionOf(merged)).toMatchObject({ kind: "unavailable" });
   });
 });
