@@ -30,6 +30,10 @@ export interface UsableZtoc {
   readonly digest: Digest;
   readonly size: number;
   readonly spans: number;
+  /** Entries of the layer's tar. */
+  readonly files: number;
+  /** Of the layer's tar. */
+  readonly uncompressedSize: number;
 }
 
 export interface ExplainOptions extends WaitOptions {
@@ -88,8 +92,14 @@ async function lookAt(
 ): Promise<UsableZtoc | string> {
   const { digest, size } = ztoc;
   try {
-    const { spanDigests } = decodeLayerZtoc(layer, await readZtoc(layer, ztoc, options));
-    return { digest, size, spans: spanDigests.length };
+    const found = decodeLayerZtoc(layer, await readZtoc(layer, ztoc, options));
+    return {
+      digest,
+      size,
+      spans: found.spanDigests.length,
+      files: found.files.length,
+      uncompressedSize: found.uncompressedArchiveSize,
+    };
   } catch (error) {
     options.signal?.throwIfAborted();
     if (!(error instanceof SociError)) throw error;
