@@ -2,29 +2,54 @@ import type { Attributes, NodeType } from "../tree/attributes.ts";
 import type { ByteName } from "../tree/byte-name.ts";
 import { bytesOfName } from "../tree/byte-name.ts";
 import type { FileTree } from "../tree/file-tree.ts";
+import { formatByteSize } from "./byte-size.ts";
+import type { Paint, Style } from "./colors.ts";
 import type { ListedFile, Listing } from "./list-tree.ts";
 import { safeBytes } from "./safe-text.ts";
 
 export interface FormatListingOptions {
   readonly long: boolean;
   readonly recursive: boolean;
-  /** On a terminal, control characters in names are made visible; elsewhere names are exact bytes. */
+  /**
+   * On a terminal, control characters in names are made visible and sizes are for people; elsewhere
+   * names are exact bytes and sizes are numbers of bytes.
+   */
   readonly isTty: boolean;
+  /** Styles names by what they name. */
+  readonly paint: Paint;
 }
 
 /** A listing as `ls` prints it, names as bytes. */
 export function formatListing(
   tree: FileTree,
   { heading, files }: Listing,
-  { long, recursive, isTty }: FormatListingOptions,
+  { long, recursive, isTty, paint }: FormatListingOptions,
 ): Uint8Array {
   const lines: ByteName[] = [];
-  const show = (name: ByteName) => (isTty ? latin1(safeBytes(bytesOfName(name))) : name);
+  const show: ShowName = (name, attributes) => {
+    const shown = isTty ? latin1(safeBytes(bytesOfName(name))) : name;
+    const style = attributes === undefined ? undefined : styleOf(attributes);
+    return style === undefined ? shown : (paint(style, shown) as ByteName);
+  };
   if (recursive && heading !== undefined) lines.push(`/${show(heading)}:` as ByteName);
-  if (long) lines.push(...longLines(tree, files, show));
-  else lines.push(...files.map(({ name }) => show(name)));
+  if (long) {
+    for (const line of longLines(tree, files, { show, isTty })) lines.push(line);
+  } else {
+    for (const { name, node } of files) lines.push(show(name, tree.attributes(node)));
+  }
   if (recursive && heading !== undefined) lines.push("" as ByteName);
   return Buffer.from(lines.map((line) => `${line}\n`).join(""), "latin1");
+}
+
+/** A name as it is shown; styled where its attributes are given. */
+type ShowName = (name: ByteName, attributes?: Attributes) => ByteName;
+
+/** As ls(1) colours them. */
+function styleOf({ type, mode }: Attributes): Style | undefined {
+  if (type === "dir") return "blue";
+  if (type === "symlink") return "cyan";
+  if (type === "reg") return (mode & 0o111) === 0 ? undefined : "green";
+  return "yellow";
 }
 
 /** What --json says of a file. Names that are not UTF-8 come as `pathBase64` and `targetBase64`. */
@@ -55,7 +80,8 @@ export function jsonOfFile(tree: FileTree, { path, node }: ListedFile): Record<s
   };
 }
 
-function jsonName(key: string, name: ByteName): Record<string, string> {
+/** A name under `key` of a JSON object; what is not UTF-8 comes as `<key>Base64`. */
+export function jsonName(key: string, name: ByteName): Record<string, string> {
   const bytes = bytesOfName(name);
   const text = Buffer.from(bytes).toString("utf8");
   return Buffer.from(text, "utf8").equals(bytes)
@@ -66,7 +92,7 @@ function jsonName(key: string, name: ByteName): Record<string, string> {
 function* longLines(
   tree: FileTree,
   files: readonly ListedFile[],
-  show: (name: ByteName) => ByteName,
+  { show, isTty }: { readonly show: ShowName; readonly isTty: boolean },
 ): Iterable<ByteName> {
   const rows = files.map(({ name, node }) => {
     const attributes = tree.attributes(node);
@@ -74,7 +100,7 @@ function* longLines(
       String(tree.links(node)),
       String(attributes.uid),
       String(attributes.gid),
-      sizeOf(attributes),
+      sizeOf(attributes, isTty),
     ];
     return { name, attributes, columns };
   });
@@ -85,12 +111,13 @@ function* longLines(
     const aligned = columns.map((text, column) => text.padStart(widths[column] ?? 0)).join(" ");
     const time = isoTime(attributes).slice(0, 16).replace("T", " ");
     const target = attributes.type === "symlink" ? ` -> ${show(attributes.target)}` : "";
-    yield `${modeOf(attributes)} ${aligned} ${time} ${show(name)}${target}` as ByteName;
+    yield `${modeOf(attributes)} ${aligned} ${time} ${show(name, attributes)}${target}` as ByteName;
   }
 }
 
-function sizeOf({ type, size, devmajor, devminor }: Attributes): string {
-  return type === "char" || type === "block" ? `${devmajor}, ${devminor}` : String(size);
+function sizeOf({ type, size, devmajor, devminor }: Attributes, isTty: boolean): string {
+  if (type === "char" || type === "block") return `${devmajor}, ${devminor}`;
+  return isTty ? formatByteSize(size) : String(size);
 }
 
 const TYPE_LETTERS: Readonly<Record<NodeType, string>> = {
@@ -103,7 +130,7 @@ const TYPE_LETTERS: Readonly<Record<NodeType, string>> = {
 };
 
 /** As ls(1) shows type and mode: `drwxr-xr-t`. */
-function modeOf({ type, mode }: Attributes): string {
+export function modeOf({ type, mode }: Attributes): string {
   const triad = (shift: number, special: number, letter: string): string => {
     const bits = (mode >> shift) & 7;
     const isSpecial = (mode & special) !== 0;
@@ -115,7 +142,7 @@ function modeOf({ type, mode }: Attributes): string {
 }
 
 /** RFC 3339 in UTC; what a Date cannot hold is shown as its seconds. */
-function isoTime({ mtime }: Attributes): string {
+export function isoTime({ mtime }: Attributes): string {
   const date = new Date(Number(mtime.seconds) * 1000);
   return Number.isNaN(date.getTime())
     ? `@${mtime.seconds}`

@@ -2,6 +2,8 @@ import { parseDigest } from "../../oci/digest.ts";
 import { indentJson } from "../../soci/index-listing.ts";
 import { openLocalStore } from "../../soci/local-store.ts";
 import { defineCommand } from "../command.ts";
+import { PAGER_FLAG, withPager } from "../pager.ts";
+import { safeJson } from "../safe-json.ts";
 import { expectIndex } from "./index-artifact.ts";
 
 export const indexInfoCommand = defineCommand({
@@ -16,14 +18,16 @@ export const indexInfoCommand = defineCommand({
   ],
   args: [{ name: "digest", required: true, description: "Digest of a stored SOCI index" }],
   flags: {
-    json: { type: "boolean", description: "Changes nothing: the output is always JSON" },
+    json: { type: "boolean", description: "Never paged; else the same: the output is always JSON" },
+    ...PAGER_FLAG,
   },
   async run(context) {
-    const { args, io, signal } = context;
+    const { args, flags, io, signal } = context;
     const digest = parseDigest(args.digest);
     await using store = await openLocalStore({ root: context.root, signal });
     expectIndex(store, digest);
     const bytes = await store.readIndexBytes(digest);
-    await io.stdout.write(`${indentJson(new TextDecoder().decode(bytes))}\n`);
+    const json = indentJson(new TextDecoder().decode(bytes));
+    await withPager({ io, flags }, (out) => out.write(`${out.isTty ? safeJson(json) : json}\n`));
   },
 });

@@ -4,9 +4,14 @@ import type { Artifact } from "../../soci/artifact.ts";
 import { formatIndexTable } from "../../soci/index-listing.ts";
 import { openLocalStore } from "../../soci/local-store.ts";
 import { versionOf } from "../../soci/soci-index.ts";
+import { formatByteSize } from "../byte-size.ts";
+import { type Paint, paintOf } from "../colors.ts";
 import { defineCommand } from "../command.ts";
 import { writeJson } from "../output.ts";
+import { PAGER_FLAG, withPager } from "../pager.ts";
 import { safeText } from "../safe-text.ts";
+import { formatTable } from "../table.ts";
+import { formatAge } from "./format-age.ts";
 import { indexesOfImage } from "./index-of-image.ts";
 
 export const indexListCommand = defineCommand({
@@ -36,6 +41,7 @@ export const indexListCommand = defineCommand({
       description:
         "Print a JSON array of objects: digest, size, imageRef, platform, mediaType, version, manifestDigest, createdAt",
     },
+    ...PAGER_FLAG,
   },
   async run(context) {
     const { flags, io, signal } = context;
@@ -46,13 +52,39 @@ export const indexListCommand = defineCommand({
     const indexes = all.filter(
       ({ platform }) => wanted.length === 0 || wanted.includes(normalName(platform)),
     );
-    if (flags.json) await writeJson(io.stdout, indexes.map(reportOf));
-    else if (flags.quiet) {
-      const digests = new Set(indexes.map((index) => index.digest));
-      await io.stdout.write([...digests].map((line) => `${line}\n`).join(""));
-    } else await io.stdout.write(formatIndexTable(indexes.map(fitForTerminal), Date.now()));
+    await withPager({ io, flags }, async (out) => {
+      if (flags.json) await writeJson(out, indexes.map(reportOf));
+      else if (flags.quiet) {
+        const digests = new Set(indexes.map((index) => index.digest));
+        await out.write([...digests].map((line) => `${line}\n`).join(""));
+      } else {
+        const shown = indexes.map(fitForTerminal);
+        const now = Date.now();
+        const table = out.isTty
+          ? tableForPeople(shown, { paint: paintOf(io), now })
+          : formatIndexTable(shown, now);
+        await out.write(table);
+      }
+    });
   },
 });
+
+/** What a person looks for first comes first; digests are whole, to be copied. */
+function tableForPeople(
+  indexes: readonly Artifact[],
+  { paint, now }: { readonly paint: Paint; readonly now: number },
+): string {
+  const head = ["IMAGE", "PLATFORM", "VERSION", "SIZE", "CREATED", "DIGEST"];
+  const rows = indexes.map((index) => [
+    index.imageName === "" ? "-" : index.imageName,
+    index.platform === "" ? "-" : index.platform,
+    versionOf(index.artifactType) ?? "-",
+    formatByteSize(index.size),
+    formatAge(index.createdAt, now),
+    index.digest,
+  ]);
+  return formatTable([head.map((cell) => paint("bold", cell)), ...rows], { right: [3] });
+}
 
 /** `linux/arm64/v8` is `linux/arm64`, however the index's creator spelled it. */
 function normalName(platform: string): string {

@@ -1,11 +1,15 @@
 import { byteNameOfText } from "../../tree/byte-name.ts";
 import type { FileTree } from "../../tree/file-tree.ts";
 import { resolvePath } from "../../tree/resolve-path.ts";
+import type { OutputStream } from "../cli-io.ts";
 import { defineCommand } from "../command.ts";
 import { IMAGE_ARG } from "../image-flags.ts";
 import type { Listing } from "../list-tree.ts";
 import { listTree } from "../list-tree.ts";
+import { paintOf } from "../colors.ts";
 import { formatListing, jsonOfFile } from "../format-listing.ts";
+import { PAGER_FLAG, withPager } from "../pager.ts";
+import { safeJson } from "../safe-json.ts";
 import { VIEW_FLAGS, viewImage } from "../view-image.ts";
 
 export const lsCommand = defineCommand({
@@ -38,31 +42,40 @@ export const lsCommand = defineCommand({
       type: "boolean",
       description: "Print a JSON array of objects: path, type, mode, uid, gid, size, mtime, …",
     },
+    ...PAGER_FLAG,
     ...VIEW_FLAGS,
   },
   async run(context) {
     const { args, flags, io } = context;
     await viewImage(context, async ({ tree }) => {
       const listings = listingsOf(tree, args.path ?? "/", flags);
-      if (!flags.json) {
-        for (const listing of listings) {
-          const options = { ...flags, isTty: io.stdout.isTty };
-          await io.stdout.write(formatListing(tree, listing, options));
+      await withPager({ io, flags }, async (out) => {
+        if (flags.json) await writeJsonOf(tree, listings, out);
+        else {
+          const options = { ...flags, isTty: out.isTty, paint: paintOf(io) };
+          for (const listing of listings) await out.write(formatListing(tree, listing, options));
         }
-        return;
-      }
-      // Entry by entry: an image has more files than one text should hold.
-      let separator = "[\n";
-      for (const { files } of listings) {
-        for (const file of files) {
-          await io.stdout.write(`${separator}  ${JSON.stringify(jsonOfFile(tree, file))}`);
-          separator = ",\n";
-        }
-      }
-      await io.stdout.write(separator === "[\n" ? "[]\n" : "\n]\n");
+      });
     });
   },
 });
+
+/** Entry by entry: an image has more files than one text should hold. */
+async function writeJsonOf(
+  tree: FileTree,
+  listings: Iterable<Listing>,
+  out: OutputStream,
+): Promise<void> {
+  let separator = "[\n";
+  for (const { files } of listings) {
+    for (const file of files) {
+      const json = JSON.stringify(jsonOfFile(tree, file));
+      await out.write(`${separator}  ${out.isTty ? safeJson(json) : json}`);
+      separator = ",\n";
+    }
+  }
+  await out.write(separator === "[\n" ? "[]\n" : "\n]\n");
+}
 
 function listingsOf(
   tree: FileTree,

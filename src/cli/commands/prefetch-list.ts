@@ -7,8 +7,12 @@ import {
   formatPrefetchTable,
   type ListedPrefetch,
 } from "../../soci/prefetch-listing.ts";
+import { type Paint, paintOf } from "../colors.ts";
 import { defineCommand } from "../command.ts";
 import { writeJson } from "../output.ts";
+import { PAGER_FLAG, withPager } from "../pager.ts";
+import { formatTable } from "../table.ts";
+import { formatAge } from "./format-age.ts";
 
 export const prefetchListCommand = defineCommand({
   name: "prefetch list",
@@ -25,6 +29,7 @@ export const prefetchListCommand = defineCommand({
       description:
         "Print a JSON array of objects: Digest, LayerDigest, TotalSpans (-1: unreadable), CreatedAt",
     },
+    ...PAGER_FLAG,
   },
   async run({ flags, io, root, signal }) {
     await using store = await openLocalStore({ root, signal });
@@ -33,10 +38,28 @@ export const prefetchListCommand = defineCommand({
       signal.throwIfAborted();
       listed.push({ artifact, spans: await countSpans(store, artifact) });
     }
-    if (flags.json) await writeJson(io.stdout, listed.map(reportOf));
-    else await io.stdout.write(formatPrefetchTable(listed, Date.now()));
+    await withPager({ io, flags }, async (out) => {
+      const now = Date.now();
+      if (flags.json) await writeJson(out, listed.map(reportOf));
+      else if (out.isTty) await out.write(tableForPeople(listed, { paint: paintOf(io), now }));
+      else await out.write(formatPrefetchTable(listed, now));
+    });
   },
 });
+
+function tableForPeople(
+  listed: readonly ListedPrefetch[],
+  { paint, now }: { readonly paint: Paint; readonly now: number },
+): string {
+  const head = ["PREFETCH", "SPANS", "CREATED", "LAYER"];
+  const rows = listed.map(({ artifact, spans }) => [
+    artifact.digest,
+    spans === undefined ? "unreadable" : String(spans),
+    formatAge(artifact.createdAt, now),
+    artifact.ociDigest,
+  ]);
+  return formatTable([head.map((cell) => paint("bold", cell)), ...rows], { right: [1] });
+}
 
 async function countSpans(store: LocalStore, { digest }: Artifact): Promise<number | undefined> {
   try {

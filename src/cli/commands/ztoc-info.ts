@@ -2,6 +2,8 @@ import { SociError } from "../../errors.ts";
 import { openLocalStore } from "../../soci/local-store.ts";
 import { formatZtocInfo } from "../../soci/ztoc-info.ts";
 import { defineCommand } from "../command.ts";
+import { PAGER_FLAG, withPager } from "../pager.ts";
+import { safeJson } from "../safe-json.ts";
 import { readZtoc } from "./ztoc-argument.ts";
 
 /** Characters that are written at once: a layer may have a million files. */
@@ -23,7 +25,8 @@ export const ztocInfoCommand = defineCommand({
   ],
   args: [{ name: "ztoc", required: true, description: "Digest of a stored zTOC, or a file" }],
   flags: {
-    json: { type: "boolean", description: "Changes nothing: the output is always JSON" },
+    json: { type: "boolean", description: "Never paged; else the same: the output is always JSON" },
+    ...PAGER_FLAG,
   },
   async run(context) {
     const { args, io, signal } = context;
@@ -38,13 +41,16 @@ export const ztocInfoCommand = defineCommand({
         `Cannot show zTOC "${args.ztoc}": its span size is ${ztoc.zinfo.spanSize}, want 1 or more`,
       );
     }
-    let batch = "";
-    for (const text of formatZtocInfo(ztoc, size)) {
-      batch += text;
-      if (batch.length < BATCH_CHARACTERS) continue;
-      await io.stdout.write(batch);
-      batch = "";
-    }
-    await io.stdout.write(batch);
+    await withPager({ io, flags: context.flags }, async (out) => {
+      const show = out.isTty ? safeJson : (text: string) => text;
+      let batch = "";
+      for (const text of formatZtocInfo(ztoc, size)) {
+        batch += text;
+        if (batch.length < BATCH_CHARACTERS) continue;
+        await out.write(show(batch));
+        batch = "";
+      }
+      await out.write(show(batch));
+    });
   },
 });

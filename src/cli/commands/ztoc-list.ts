@@ -3,8 +3,13 @@ import { parseDigest } from "../../oci/digest.ts";
 import type { Artifact } from "../../soci/artifact.ts";
 import { type LocalStore, openLocalStore } from "../../soci/local-store.ts";
 import { formatZtocTable, listZtocsOfIndexes } from "../../soci/ztoc-listing.ts";
+import { formatByteSize } from "../byte-size.ts";
+import { type Paint, paintOf } from "../colors.ts";
 import { defineCommand } from "../command.ts";
 import { writeJson } from "../output.ts";
+import { PAGER_FLAG, withPager } from "../pager.ts";
+import { formatTable } from "../table.ts";
+import { formatAge } from "./format-age.ts";
 import { indexesOfImage } from "./index-of-image.ts";
 
 export const ztocListCommand = defineCommand({
@@ -34,6 +39,7 @@ export const ztocListCommand = defineCommand({
       type: "boolean",
       description: "Print a JSON array of objects: digest, size, layerDigest, spanSize, createdAt",
     },
+    ...PAGER_FLAG,
   },
   async run(context) {
     const { flags, io, signal } = context;
@@ -43,13 +49,30 @@ export const ztocListCommand = defineCommand({
       digest: digest === undefined ? undefined : parseDigest(digest),
       imageRef: flags["image-ref"],
     });
-    if (flags.json) await writeJson(io.stdout, ztocs.map(reportOf));
-    else if (flags.quiet) {
-      const digests = new Set(ztocs.map((ztoc) => ztoc.digest));
-      await io.stdout.write([...digests].map((line) => `${line}\n`).join(""));
-    } else await io.stdout.write(formatZtocTable(ztocs));
+    await withPager({ io, flags }, async (out) => {
+      if (flags.json) await writeJson(out, ztocs.map(reportOf));
+      else if (flags.quiet) {
+        const digests = new Set(ztocs.map((ztoc) => ztoc.digest));
+        await out.write([...digests].map((line) => `${line}\n`).join(""));
+      } else {
+        await out.write(out.isTty ? tableForPeople(ztocs, paintOf(io)) : formatZtocTable(ztocs));
+      }
+    });
   },
 });
+
+function tableForPeople(ztocs: readonly Artifact[], paint: Paint): string {
+  const now = Date.now();
+  const head = ["ZTOC", "SIZE", "SPANS OF", "CREATED", "LAYER"];
+  const rows = ztocs.map((ztoc) => [
+    ztoc.digest,
+    formatByteSize(ztoc.size),
+    formatByteSize(ztoc.spanSize),
+    formatAge(ztoc.createdAt, now),
+    ztoc.ociDigest,
+  ]);
+  return formatTable([head.map((cell) => paint("bold", cell)), ...rows], { right: [1, 2] });
+}
 
 async function listZtocs(
   store: LocalStore,

@@ -38,8 +38,36 @@ describe("sociable ls", () => {
 
   test("shows what control characters a name has on a terminal", async () => {
     await using cli = await cliImage(image);
-    const { stdout } = await cli.run(["ls", cli.name], { stdoutIsTty: true });
+    const { stdout } = await cli.run(["ls", cli.name], {
+      stdoutIsTty: true,
+      env: { NO_COLOR: "1" },
+    });
     expect(stdout).not.toContain("\u001b");
+    expect(stdout).toContain("odd\\x1b[2J\n");
+  });
+
+  test("colours names by what they name, on a terminal alone", async () => {
+    await using cli = await cliImage(image);
+    const { stdout } = await cli.run(["ls", cli.name], { stdoutIsTty: true });
+    expect(stdout).toContain("\u001b[34mbin\u001b[39m\n");
+    expect(stdout).toContain("\u001b[36mlink\u001b[39m\n");
+    expect(stdout).toContain("\nodd\\x1b[2J\n");
+  });
+
+  test("shows sizes for people on a terminal alone", async () => {
+    await using cli = await cliImage(image);
+    const { stdout } = await cli.run(["ls", "-l", cli.name, "/hidden/new"], { stdoutIsTty: true });
+    expect(stdout).toContain(" 1000 B ");
+  });
+
+  test("escapes controls that JSON lets through, on a terminal", async () => {
+    const named = await buildImage({
+      layers: [{ entries: [{ name: "c1\u009b2J\u202e", content: "" }] }],
+    });
+    await using cli = await cliImage(named);
+    const { stdout } = await cli.run(["ls", "--json", cli.name], { stdoutIsTty: true });
+    expect(stdout).toContain("/c1\\u009b2J\\u202e");
+    expect(JSON.parse(stdout)).toMatchObject([{ path: "/c1\u009b2J\u202e" }]);
   });
 
   test("follows a symlink to a directory", async () => {
