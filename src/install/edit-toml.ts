@@ -24,6 +24,8 @@ export interface TomlUndo {
   readonly edit: TomlEdit;
   /** The value before, as it stood there; `undefined` where there was none. */
   readonly previous?: string | undefined;
+  /** Set when the table was not there before. */
+  readonly madeTable?: true | undefined;
 }
 
 export interface EditedToml {
@@ -54,7 +56,7 @@ export function editToml(
       throw tooCompact(file, edit);
     }
     edited = changed.text;
-    undo.push({ edit, previous: changed.previous });
+    undo.push({ edit, ...changed.undo });
   }
   return { text: edited, undo };
 }
@@ -74,7 +76,7 @@ export function undoToml(
   { file }: { readonly file: string },
 ): string {
   let edited = text;
-  for (const { edit, previous } of undo.toReversed()) {
+  for (const { edit, previous, madeTable } of undo.toReversed()) {
     const document = parseToml(edited, file);
     if (edit.kind === "append") {
       edited = removeEntry(edited, edit);
@@ -83,7 +85,7 @@ export function undoToml(
     ) {
       edited =
         previous === undefined
-          ? removeKey(edited, edit)
+          ? removeKey(edited, edit, madeTable === true)
           : setKey(edited, { ...edit, value: previous }).text;
     }
     parseToml(edited, file);
@@ -178,7 +180,7 @@ function entryOf({ values }: Extract<TomlEdit, { kind: "append" }>): TomlTable {
 
 interface Changed {
   readonly text: string;
-  readonly previous?: string | undefined;
+  readonly undo: Omit<TomlUndo, "edit">;
 }
 
 function setKey(text: string, edit: Extract<TomlEdit, { kind: "set" }>): Changed {
@@ -192,23 +194,24 @@ function setKey(text: string, edit: Extract<TomlEdit, { kind: "set" }>): Changed
     const old = lines.slice(there.start, there.end).join("\n");
     const { key, value, comment } = partsOf(old);
     lines.splice(there.start, there.end - there.start, `${key}${edit.value}${comment}`);
-    return { text: lines.join("\n"), previous: value };
+    return { text: lines.join("\n"), undo: { previous: value } };
   }
   if (edit.table.length === 0) {
     const first = statements.findIndex(({ kind }) => kind !== "key");
     const last = statements.slice(0, first < 0 ? undefined : first).at(-1);
     lines.splice(last?.end ?? 0, 0, `${tomlKey(edit.key)} = ${edit.value}${end}`);
-    return { text: lines.join("\n") };
+    return { text: lines.join("\n"), undo: {} };
   }
   const head = statements.findLast(
     ({ kind, path }) => kind === "table" && isDeepStrictEqual(path, edit.table),
   );
-  if (head === undefined) return { text: appended(text, editText(edit)) };
+  if (head === undefined)
+    return { text: appended(text, editText(edit)), undo: { madeTable: true } };
   const last = lastOfTable(statements, head);
   const indent = /^\s*/.exec(lines[last.start] ?? "")?.[0] ?? "";
   const line = `${indent}${last === head ? "  " : ""}${tomlKey(edit.key)} = ${edit.value}${end}`;
   lines.splice(last.end, 0, line);
-  return { text: lines.join("\n") };
+  return { text: lines.join("\n"), undo: {} };
 }
 
 /** The last of the statements that stand in the table; the head itself when there is none. */
@@ -222,7 +225,7 @@ function lastOfTable(statements: readonly TomlStatement[], head: TomlStatement):
 }
 
 function appendEntry(text: string, edit: Extract<TomlEdit, { kind: "append" }>): Changed {
-  return { text: appended(text, editText(edit)) };
+  return { text: appended(text, editText(edit)), undo: {} };
 }
 
 function appended(text: string, block: string): string {
@@ -256,7 +259,11 @@ function valueLength(rest: string): number {
   return rest.trimEnd().length;
 }
 
-function removeKey(text: string, edit: Extract<TomlEdit, { kind: "set" }>): string {
+function removeKey(
+  text: string,
+  edit: Extract<TomlEdit, { kind: "set" }>,
+  isOurTable: boolean,
+): string {
   const lines = text.split("\n");
   const path = [...edit.table, edit.key];
   const statements = tomlStatements(lines);
@@ -266,7 +273,8 @@ function removeKey(text: string, edit: Extract<TomlEdit, { kind: "set" }>): stri
   // Written in a form that is not ours: whoever did that takes it out.
   if (there === undefined) return text;
   lines.splice(there.start, there.end - there.start);
-  return removeEmptyTable(lines.join("\n"), edit.table);
+  const rest = lines.join("\n");
+  return isOurTable ? removeEmptyTable(rest, edit.table) : rest;
 }
 
 /** Takes the head of a table out that has nothing in it, with the empty line before it. */

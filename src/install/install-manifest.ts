@@ -24,7 +24,7 @@ export type InstalledFile =
       /** The whole text before: empty where there was no file, `undefined` when somebody else has changed it between two of our edits. */
       readonly before?: string | undefined;
       /** Set when there was no file before. */
-      readonly isNew?: "yes" | undefined;
+      readonly isNew?: true | undefined;
       readonly undo: readonly TomlUndo[];
     }
   | { readonly kind: "link"; readonly path: string; readonly target: string };
@@ -80,8 +80,9 @@ function fileOf(file: JsonObject): InstalledFile {
   const undo = (file.optionalObjects("undo", MAX_ENTRIES) ?? []).map((entry) => ({
     edit: editOf(entry.object("edit")),
     previous: entry.optionalString("previous"),
+    madeTable: entry.has("madeTable") ? (true as const) : undefined,
   }));
-  return { kind, path, sha256, before, isNew: file.has("isNew") ? "yes" : undefined, undo };
+  return { kind, path, sha256, before, isNew: file.has("isNew") ? true : undefined, undo };
 }
 
 function editOf(edit: JsonObject): TomlEdit {

@@ -195,7 +195,7 @@ class PlanBuilder {
         path,
         sha256: sha256OfBytes(text),
         before: isUntouched ? (before ?? "") : isAsWeLeftIt ? recorded.before : undefined,
-        isNew: isUntouched ? (before === undefined ? "yes" : undefined) : recorded.isNew,
+        isNew: isUntouched ? (before === undefined ? true : undefined) : recorded.isNew,
         undo: isUntouched ? edit.undo : [...recorded.undo, ...edit.undo],
       },
     });

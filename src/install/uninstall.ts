@@ -73,36 +73,61 @@ type Answer = PlannedRemoval | KeptFile | undefined;
 const CHANGED = "has been changed since it was installed";
 
 async function removalOf(file: InstalledFile, root: HostRoot): Promise<Answer> {
-  const { path } = file;
-  const place = root.locate(path);
-  if (file.kind === "program") {
-    const sha256 = await sha256OfFile(place);
-    if (sha256 === undefined) return undefined;
-    if (sha256 !== file.sha256) return { path, reason: CHANGED };
-    const from = file.before === undefined ? undefined : root.locate(file.before);
-    return from !== undefined && lstatOf(from)?.isFile() === true
-      ? { kind: "move-back", path, place, from }
-      : { kind: "remove", path, place };
+  const place = root.locate(file.path);
+  switch (file.kind) {
+    case "program":
+      return await removalOfProgram(file, { place, root });
+    case "link":
+      return removalOfLink(file, place);
+    case "created":
+      return removalOfCreated(file, place);
+    case "edited":
+      return removalOfEdited(file, realFile(place));
   }
-  if (file.kind === "link") {
-    const found = look(place);
-    if (found.kind === "nothing") return undefined;
-    const isOurs = found.kind === "link" && found.target === file.target;
-    return isOurs ? { kind: "remove", path, place } : { path, reason: CHANGED };
-  }
-  const real = file.kind === "edited" ? realFile(place) : place;
-  const found = look(real);
+}
+
+type FileOf<K extends InstalledFile["kind"]> = Extract<InstalledFile, { readonly kind: K }>;
+
+async function removalOfProgram(
+  { path, sha256, before }: FileOf<"program">,
+  { place, root }: { readonly place: string; readonly root: HostRoot },
+): Promise<Answer> {
+  const found = await sha256OfFile(place);
+  if (found === undefined) return undefined;
+  if (found !== sha256) return { path, reason: CHANGED };
+  const from = before === undefined ? undefined : root.locate(before);
+  return from !== undefined && lstatOf(from)?.isFile() === true
+    ? { kind: "move-back", path, place, from }
+    : { kind: "remove", path, place };
+}
+
+function removalOfLink({ path, target }: FileOf<"link">, place: string): Answer {
+  const found = look(place);
+  if (found.kind === "nothing") return undefined;
+  const isOurs = found.kind === "link" && found.target === target;
+  return isOurs ? { kind: "remove", path, place } : { path, reason: CHANGED };
+}
+
+function removalOfCreated({ path, sha256 }: FileOf<"created">, place: string): Answer {
+  const found = look(place);
+  if (found.kind === "nothing") return undefined;
+  return found.kind === "file" && sha256OfBytes(found.bytes) === sha256
+    ? { kind: "remove", path, place, before: found.bytes.toString() }
+    : { path, reason: CHANGED };
+}
+
+function removalOfEdited(
+  { path, sha256, isNew, before: original, undo }: FileOf<"edited">,
+  place: string,
+): Answer {
+  const found = look(place);
   if (found.kind === "nothing") return undefined;
   if (found.kind !== "file") return { path, reason: CHANGED };
   const before = found.bytes.toString();
-  const isOurs = sha256OfBytes(found.bytes) === file.sha256;
-  if (file.kind === "created") {
-    return isOurs ? { kind: "remove", path, place, before } : { path, reason: CHANGED };
-  }
-  if (isOurs && file.isNew === "yes") return { kind: "remove", path, place: real, before };
-  const text =
-    isOurs && file.before !== undefined ? file.before : undoToml(before, file.undo, { file: path });
-  return text === before ? undefined : { kind: "restore", path, place: real, before, text };
+  const isOurs = sha256OfBytes(found.bytes) === sha256;
+  if (isOurs && isNew === true) return { kind: "remove", path, place, before };
+  const text = isOurs && original !== undefined ? original : undoToml(before, undo, { file: path });
+  return text === before ? undefined : { kind: "restore", path, place, before, text };
 }
 
 function removeIfEmpty(directory: string): void {
