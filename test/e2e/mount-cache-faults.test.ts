@@ -22,17 +22,20 @@ async function expectRight(
 }
 
 /** One file of each layer in the cache. */
-function cacheFiles(stage: MountStage, name: string): string[] {
-  return stage.image.layers.map(({ descriptor }) =>
-    join(stage.temp.join("root/cache/sha256"), descriptor.digest.slice("sha256:".length), name),
-  );
+async function cacheFiles(stage: MountStage, name: string): Promise<string[]> {
+  const directory = stage.temp.join("root/cache/sha256");
+  const layers = await readdir(directory);
+  expect(layers).toHaveLength(stage.image.layers.length);
+  return layers.map((layer) => join(directory, layer, name));
 }
 
 /** Live maps of the layers, and nothing else that lies there. */
 async function liveFiles(stage: MountStage): Promise<string[]> {
   const directory = await liveDirectoryOf(stage.temp.join("root"));
   const names = await readdir(directory);
-  return names.filter((name) => /^[0-9a-f]{64}$/.test(name)).map((name) => join(directory, name));
+  return names
+    .filter((name) => /^[0-9a-f]{64}(-[0-9a-f]{64})?$/.test(name))
+    .map((name) => join(directory, name));
 }
 
 async function trees(stage: MountStage): Promise<string[]> {
@@ -60,8 +63,11 @@ interface Damage {
   readonly damage: (stage: MountStage) => Promise<void>;
 }
 
-async function each(paths: readonly string[], change: (path: string) => Promise<void>) {
-  for (const path of paths) await change(path);
+async function each(
+  paths: readonly string[] | Promise<readonly string[]>,
+  change: (path: string) => Promise<void>,
+) {
+  for (const path of await paths) await change(path);
 }
 
 const FILE_DAMAGES: readonly Damage[] = [

@@ -177,8 +177,3 @@ async function putZtocs(
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
-
-/** Path of a layer's file in the cache of a root. */
-export function cacheFile(root: string, layer: BuiltLayer, name: string): string {
-  return join(root, "cache/sha256", layer.descriptor.digest.slice("sha256:".length), name);
-}
