@@ -3,8 +3,10 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { safeText } from "../src/cli/safe-text.ts";
 import { SociError } from "../src/errors.ts";
+import { containerdAddress } from "../test/support/containerd-config.ts";
 import { CONTAINERD_PROGRAMS, ContainerdProcess } from "../test/support/containerd-process.ts";
 import { ServeProcess } from "../test/support/serve-process.ts";
+import { removeControlGroups } from "./demo-control-groups.ts";
 import type { Cost } from "./demo-download.ts";
 import type { LineMeter } from "./demo-meter.ts";
 import { whyNoMounts } from "./demo-mount.ts";
@@ -108,6 +110,8 @@ class ContainerRun {
   readonly #stage: Stage;
   readonly #options: StartContainersOptions;
   readonly #hasher: string;
+  /** A name that no other container of this machine has: runc and control groups know it by it. */
+  readonly #id = `sociable-demo-${process.pid}`;
 
   constructor(stage: Stage, options: StartContainersOptions, hasher: string) {
     this.#stage = stage;
@@ -117,7 +121,10 @@ class ContainerRun {
 
   /** As any host with containerd does it. */
   async inFull(): Promise<ContainerCosts> {
-    await using containerd = await ContainerdProcess.start({ directory: this.#path("full") });
+    await using resources = new AsyncDisposableStack();
+    resources.defer(() => removeControlGroups(this.#id));
+    const directory = this.#path("full");
+    const containerd = resources.use(await ContainerdProcess.start({ directory }));
     const images = ["images", "pull"];
     // Of containerd 2, only this way takes any snapshotter; of 1.x there is no other.
     const { stdout } = await this.#ctr(containerd, [...images, "--help"], { isTold: false });
@@ -130,25 +137,26 @@ class ContainerRun {
 
   async lazily(): Promise<ContainerCosts> {
     const { output, program, signal } = this.#stage;
-    // It is disposed of first, and frees whoever waits in its mounts.
     await using resources = new AsyncDisposableStack();
-    const directory = this.#path("serve");
-    const address = join(directory, "sociable.sock");
-    const containerd = resources.use(
-      await ContainerdProcess.start({
-        directory: this.#path("lazy"),
-        proxySnapshotters: { [SNAPSHOTTER]: address },
-      }),
-    );
+    resources.defer(() => removeControlGroups(this.#id));
+    const host = this.#path("lazy");
     output.command(["sociable", "serve"]);
     const serve = resources.use(
       await ServeProcess.start({
-        directory,
-        containerd: containerd.address,
+        directory: this.#path("serve"),
+        containerd: containerdAddress(host),
         config: NO_FILL,
         command: [...program.argv, "serve"],
       }),
     );
+    const containerd = resources.use(
+      await ContainerdProcess.start({
+        directory: host,
+        proxySnapshotters: { [SNAPSHOTTER]: serve.address },
+      }),
+    );
+    // Before containerd is, so that nobody waits in its mounts any more.
+    resources.use(serve);
     output.line(`process ${serve.pid}; it fetches nothing here that nobody asks for`);
     signal.throwIfAborted();
     const pull = await this.#cost(() => this.#pull(containerd, serve));
@@ -181,9 +189,15 @@ class ContainerRun {
     const { output } = this.#stage;
     const { far, reads } = this.#options;
     const paths = reads.map(({ choice }) => choice.file.path);
-    const id = `sociable-demo-${process.pid}`;
     const flags = ["--rm", "--snapshotter", snapshotter, "--fifo-dir", this.#path("fifos")];
-    const run = await this.#ctr(containerd, ["run", ...flags, far, id, this.#hasher, ...paths]);
+    const run = await this.#ctr(containerd, [
+      "run",
+      ...flags,
+      far,
+      this.#id,
+      this.#hasher,
+      ...paths,
+    ]);
     output.text(run.stdout);
     const printed = Buffer.from(run.stdout).toString().trimEnd().split("\n");
     for (const [i, { bytes, choice }] of reads.entries()) {

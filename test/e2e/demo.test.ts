@@ -1,12 +1,20 @@
 import { beforeAll, describe, expect, test } from "bun:test";
-import { mkdir, readdir, readFile, readlink } from "node:fs/promises";
+import { mkdir, readdir, readFile, readlink, symlink } from "node:fs/promises";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { SHARED_MEMORY } from "../../src/cache/live-directory.ts";
+import { CONTAINERD_PROGRAMS } from "../support/containerd-process.ts";
 import { describeMounts } from "../support/describe-mounts.ts";
 import { describeWith } from "../support/describe-with.ts";
-import { buildImage, writeLayout } from "../support/image-builder.ts";
+import {
+  type BuiltImage,
+  buildImage,
+  buildLayer,
+  imageOf,
+  writeLayout,
+} from "../support/image-builder.ts";
 import { mountTemp } from "../support/mount-temp.ts";
+import { runnableLayer } from "../support/runnable-image.ts";
 import { sampleBytes } from "../support/sample-bytes.ts";
 import { buildSociable } from "../support/sociable-binary.ts";
 import type { TempDir } from "../support/temp-dir.ts";
@@ -102,16 +110,25 @@ class Demo implements AsyncDisposable {
   }
 }
 
+const LAYERS = [1, 2, 3].map((layer) => ({
+  entries: [20_000, 1_000_000].map((size) => ({
+    name: `layer-${layer}/file-${size}`,
+    content: sampleBytes(size, layer),
+  })),
+}));
+
 /** Names a small image of three layers, two files in each. */
 async function smallImage(temp: TempDir): Promise<string> {
-  const image = await buildImage({
-    layers: [1, 2, 3].map((layer) => ({
-      entries: [20_000, 1_000_000].map((size) => ({
-        name: `layer-${layer}/file-${size}`,
-        content: sampleBytes(size, layer),
-      })),
-    })),
-  });
+  return await named(temp, await buildImage({ layers: LAYERS }));
+}
+
+/** The same below programs that a container can run. */
+async function runnableImage(temp: TempDir): Promise<string> {
+  const layers = await Promise.all(LAYERS.map((layer) => buildLayer(layer)));
+  return await named(temp, imageOf([await runnableLayer(["sha256sum"]), ...layers]));
+}
+
+async function named(temp: TempDir, image: BuiltImage): Promise<string> {
   await writeLayout(temp.join("layout"), { image, tag: "v1" });
   return `oci:${temp.join("layout")}:v1`;
 }
@@ -216,5 +233,94 @@ describeMounts([], "npm run demo, with a mount", () => {
       expect(stdout).not.toContain("sociable mount");
       expect(await demo.left()).toEqual([]);
     });
+  });
+});
+
+describeMounts(CONTAINERD_PROGRAMS, "npm run demo, with containers", () => {
+  const LAZY =
+    /Start the same container lazily[\s\S]*\$ sociable serve\n +process (\d+)[\s\S]*\$ ctr run /;
+
+  test("starts a container both ways, with the same output, and leaves nothing", async () => {
+    await using temp = await mountTemp();
+    await using demo = await Demo.start(temp, [await runnableImage(temp)]);
+    const { code, stdout, stderr } = await demo.ended();
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const outputs = [...stdout.matchAll(/\$ ctr run .*\n((?: +[0-9a-f]{64} .*\n){3})/g)];
+    expect(outputs).toHaveLength(2);
+    expect(outputs[0]?.[1]).toBe(outputs[1]?.[1] ?? "");
+    expect(stdout).toMatch(/in full: pull +\d+\.\d\d +[1-9]/);
+    expect(stdout).toMatch(/lazily: pull +\d+\.\d\d +[1-9]/);
+    expect(stdout).toMatch(/lazily: container, started and done +\d+\.\d\d +[1-9]/);
+    expect(stdout).toMatch(/lazily: both +\d+\.\d\d +[1-9].*x\n/);
+    expect(await demo.left()).toEqual([]);
+  });
+
+  test("says so in one line when the image has no program to run, and ends well", async () => {
+    await using temp = await mountTemp();
+    await using demo = await Demo.start(temp, [await smallImage(temp)]);
+    const { code, stdout } = await demo.ended();
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/\n {3}skipped: the image has no sha256sum.*\n {3}\d+\.\d\d s\n/);
+    expect(stdout).toContain("mount: all of this");
+    expect(stdout).not.toContain("ctr run");
+  });
+
+  test("says so in one line when the container pulled in full cannot start, and ends well", async () => {
+    await using temp = await mountTemp();
+    const hasher = { name: "bin/sha256sum", mode: 0o755, content: "no program" };
+    const image = await buildImage({ layers: [...LAYERS, { entries: [hasher] }] });
+    await using demo = await Demo.start(temp, [await named(temp, image)]);
+    const { code, stdout } = await demo.ended();
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/\$ ctr run .*\n {3}skipped: .*exec format error.*\n/);
+    expect(stdout).toContain("mount: all of this");
+    expect(await demo.left()).toEqual([]);
+  });
+
+  test("says what to install where there is no containerd, and ends well", async () => {
+    await using temp = await mountTemp();
+    await mkdir(temp.join("bin"));
+    for (const name of ["ls", "find", "cat"]) {
+      await symlink(Bun.which(name) ?? name, temp.join("bin", name));
+    }
+    await using demo = await Demo.start(temp, [await runnableImage(temp)], {
+      prefix: ["env", `PATH=${temp.join("bin")}`],
+    });
+    const { code, stdout } = await demo.ended();
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/\n {3}skipped: not installed: containerd, .*apt-get install .*\n/);
+    expect(stdout).toContain("mount: all of this");
+  });
+
+  test("takes containerd away when it is interrupted while it pulls in full", async () => {
+    await using temp = await mountTemp();
+    await using demo = await Demo.start(temp, [await runnableImage(temp)]);
+    await demo.saying(/\$ ctr images pull /);
+    demo.kill("SIGTERM");
+    expect((await demo.ended()).code).toBe(143);
+    expect(await demo.left()).toEqual([]);
+  });
+
+  test.each([{ name: "SIGINT" }, { name: "SIGTERM" }] as const)(
+    "takes containers, shims and mounts away when it is interrupted by $name",
+    async ({ name }) => {
+      await using temp = await mountTemp();
+      await using demo = await Demo.start(temp, [await runnableImage(temp)]);
+      await demo.saying(LAZY);
+      demo.kill(name);
+      expect((await demo.ended()).code).toBe(128 + constants.signals[name]);
+      expect(await demo.left()).toEqual([]);
+    },
+  );
+
+  test("takes them away when the snapshotter does not answer any more", async () => {
+    await using temp = await mountTemp();
+    await using demo = await Demo.start(temp, [await runnableImage(temp)]);
+    const [, pid] = await demo.saying(LAZY);
+    process.kill(Number(pid), "SIGSTOP");
+    await Bun.sleep(300);
+    demo.kill("SIGINT");
+    expect(await demo.ended()).toMatchObject({ code: 130 });
+    expect(await demo.left()).toEqual([]);
   });
 });
