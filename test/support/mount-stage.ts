@@ -1,5 +1,5 @@
 import { mkdir } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { isKind } from "../../src/errors.ts";
 import { OCI_MANIFEST } from "../../src/oci/media-types.ts";
 import { INDEX_DIGEST_ANNOTATION } from "../../src/soci/annotations.ts";
