@@ -167,25 +167,6 @@ describe("ImagePreparation.layer()", () => {
     expect(namesIn(tree.treePath)).toEqual(["a", "b"]);
   });
 
-  test("gives what came by the image's zTOCs although the image cannot be had", async () => {
-    await using root = await tempDir();
-    await using placed = await placeImage(image);
-    await addIndex(placed.registry, image, { only: [0] });
-    const options = { outsideIndex: "refuse", manifestDigest: image.descriptor.digest } as const;
-    {
-      await using first = await startPreparation(root.path, placed.name, options);
-      expect(await first.outcomes(image.layers)).toEqual(["index", "no-ztoc"]);
-      expect(await rejectionOf(first.preparation.tree())).toMatchObject({ kind: "not-found" });
-    }
-    placed.registry.failNext(100, { status: 403, path: /./ });
-    {
-      await using started = await startPreparation(root.path, placed.name, options);
-      expect(await started.outcomes(image.layers)).toEqual(["cache", "registry"]);
-    }
-    await using nameless = await startPreparation(root.path, placed.name);
-    expect(await nameless.outcomes(image.layers)).toEqual(["registry", "registry"]);
-  });
-
   test("asks nobody when all is there and the manifest is near", async () => {
     await using root = await tempDir();
     await using placed = await placeImage(image);
