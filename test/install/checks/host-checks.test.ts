@@ -109,10 +109,11 @@ describe("pluginCheck()", () => {
   };
 
   test.each([
-    { title: "takes one that works", plugins: [plugin], status: "ok" },
-    { title: "refuses none", plugins: [], status: "fail" },
+    { title: "takes one that works", version: "1.6.20", plugins: [plugin], status: "ok" },
+    { title: "refuses none", version: "1.6.20", plugins: [], status: "fail" },
     {
       title: "refuses one that failed",
+      version: "1.6.20",
       plugins: [{ ...plugin, initError: { code: 2, message: "no socket" } }],
       status: "fail",
     },
@@ -122,8 +123,8 @@ describe("pluginCheck()", () => {
       plugins: [plugin],
       status: "warn",
     },
-  ] as const)("$title", ({ plugins, status }) => {
-    expect(pluginCheck("sociable", plugins).status).toBe(status);
+  ] as const)("$title", ({ version, plugins, status }) => {
+    expect(pluginCheck("sociable", { plugins, version }).status).toBe(status);
   });
 });
 
