@@ -28,8 +28,9 @@ export const servePrepareBench: Bench = {
       await world.run(reference, TRUE);
       const { address } = world.containerd;
       const { snapshotter } = kind;
+      const { namespace } = world;
       const snapshots = (socket: string): SnapshotsClient =>
-        resources.use(new ContainerdClient(socket)).namespace("default").snapshots(snapshotter);
+        resources.use(new ContainerdClient(socket)).namespace(namespace).snapshots(snapshotter);
       const includes = `through containerd; ${kind.includes}`;
       targets.push({ label: kind.label, includes, snapshots: snapshots(address) });
       if (kind !== LAZY || world.serve === undefined) continue;
