@@ -4,7 +4,9 @@ import { truncate } from "node:fs/promises";
 import { leaseTable } from "../../src/cache/table-file.ts";
 import { collectGarbage } from "../../src/daemon/collect-garbage.ts";
 import { ManifestMemory } from "../../src/image/manifest-memory.ts";
+import { ZtocMemory } from "../../src/image/ztoc-memory.ts";
 import { digestOf } from "../../src/oci/digest.ts";
+import { ALL_MODES } from "../../src/soci/discover.ts";
 import { openStrictCache } from "../cache/shared-layer.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { BOTTOM, TOP } from "./lazy-setup.ts";
@@ -64,6 +66,23 @@ describe("collectGarbage()", () => {
     expect(await collectGarbage({ ...NONE, cache, manifests })).toBe(1);
     expect(memory.read(digestOf(kept))).toBeDefined();
     expect(memory.read(digestOf(gone))).toBeUndefined();
+  });
+
+  test("removes what is known of zTOCs with the manifest that they are of", async () => {
+    await using all = await setup();
+    const { cache } = all;
+    const memory = new ZtocMemory({
+      cacheRoot: cache.root,
+      sourceName: "registry.example/app:1",
+      index: undefined,
+      modes: ALL_MODES,
+    });
+    const [kept, gone] = [digestOf("kept"), digestOf("gone")];
+    const ztocs = new Map([[TOP.digest, digestOf("zTOC")]]);
+    for (const manifest of [kept, gone]) await memory.keep(manifest, ztocs);
+    expect(await collectGarbage({ ...NONE, cache, manifests: new Set([kept]) })).toBe(1);
+    expect(memory.read(kept)).toEqual(ztocs);
+    expect(memory.read(gone).size).toBe(0);
   });
 
   test("keeps layers, for the next pull", async () => {

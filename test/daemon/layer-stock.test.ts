@@ -1,10 +1,11 @@
 import { expect, test } from "bun:test";
 import type { CachedLayer } from "../../src/cache/cached-layer.ts";
 import type { LayerCache } from "../../src/cache/layer-cache.ts";
+import { isLayerKey, keyByZtoc } from "../../src/cache/layer-key.ts";
 import { LayerStock } from "../../src/daemon/layer-stock.ts";
 import { SociError } from "../../src/errors.ts";
 import { NO_LOG } from "../../src/observability/log.ts";
-import { parseDigest } from "../../src/oci/digest.ts";
+import { digestOf, parseDigest } from "../../src/oci/digest.ts";
 import type { ServedLayer } from "../../src/snapshotter/layer-mounter.ts";
 import { layerSample } from "../cache/samples.ts";
 import { openStrictCache } from "../cache/shared-layer.ts";
@@ -116,3 +117,37 @@ test("a layer that is held again while it is closed is open afterwards", async (
   expect((await stock.get(digest)).layer.isPresent(0)).toBe(false);
   expect(counts).toEqual({ served: 2, ended: 1 });
 });
+
+test("a layer that two zTOCs vouch for is two, each opened by its own name", async () => {
+  await using dir = await tempDir();
+  await using cache = await openStrictCache(dir.path);
+  const keys = ["one", "another"].map((name) => keyByZtoc(digest, digestOf(name)));
+  for (const key of keys) await (await cache.createLayer(key, parts))[Symbol.asyncDispose]();
+  const counts = { served: 0, ended: 0 };
+  await using stock = stockOf(cache, counts);
+  for (const [i, cacheKey] of keys.entries()) stock.hold(`${i}`, { ...SERVED, cacheKey });
+  for (const key of keys) expect((await stock.get(key)).layer.key).toBe(key);
+  expect(counts.served).toBe(2);
+  expect(stock.keys).toEqual(new Set(keys));
+  expect(stock.ofLayer(digest).map(({ cacheKey }) => cacheKey)).toEqual(keys);
+  expect(stock.holdersOf(digest)).toEqual(["0", "1"]);
+  stock.release("0");
+  await stock.settled();
+  expect(stock.keys).toEqual(new Set(keys.slice(1)));
+});
+
+test.each(["", "../../etc", keyByZtoc(digestOf("another layer"), digestOf("zTOC"))])(
+  "a layer that is named %j in the cache is had again",
+  async (cacheKey) => {
+    await using dir = await tempDir();
+    await using cache = await openStrictCache(dir.path);
+    if (isLayerKey(cacheKey)) {
+      await (await cache.createLayer(cacheKey, parts))[Symbol.asyncDispose]();
+    }
+    const counts = { served: 0, ended: 0 };
+    await using stock = stockOf(cache, counts, () => cache.createLayer(digest, parts));
+    stock.hold("1", { ...SERVED, cacheKey });
+    expect((await stock.get(cacheKey)).layer.key).toBe(digest);
+    expect(stock.cachedKeys).toEqual(new Set([cacheKey, digest]));
+  },
+);

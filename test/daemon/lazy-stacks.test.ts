@@ -2,7 +2,10 @@ import { describe, expect, test } from "bun:test";
 import { rm } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import { layerDirectory } from "../../src/cache/cache-paths.ts";
+import { keyByZtoc } from "../../src/cache/layer-key.ts";
 import { SociError } from "../../src/errors.ts";
+import { chainKeyOf } from "../../src/image/image-layers.ts";
+import { digestOf } from "../../src/oci/digest.ts";
 import { rejectionOf } from "../support/failure.ts";
 import { mapped } from "./fake-chain-mounts.ts";
 import {
@@ -40,6 +43,24 @@ describe("LazyLayers.mountStack()", () => {
     lazy.release("1");
     await expectNothingLeft(setup);
     expect(lazy.stacksWith(TOP.digest)).toBe(0);
+  });
+
+  test("shows layers that came back in another way, beside those that are so", async () => {
+    await using setup = await stackedSetup();
+    const { lazy, fake, cache } = setup;
+    const lost = keyByZtoc(BOTTOM.digest, digestOf("a zTOC that is gone"));
+    setup.recover = ({ digest }) => cache.createLayer(digest, BOTTOM.parts);
+    const asked = STACK.map((layer, i) => (i === 0 ? { ...layer, cacheKey: lost } : layer));
+    const askedKey = chainKeyOf(asked.map(({ cacheKey }) => cacheKey));
+    expect(await lazy.mountStack(asked, { holder: "20", top: "20" })).toBe(
+      `/mnt/plain/${askedKey}`,
+    );
+    // Its tree is made of what is there.
+    expect([...setup.trees]).toEqual([STACK_KEY]);
+    expect(await lazy.mountStack(STACK, { holder: "10", top: "2" })).toBe(SHOWN_AT);
+    expect(fake.mounts.count).toBe(2);
+    for (const holder of ["20", "10", "2", "1"]) lazy.release(holder);
+    await expectNothingLeft(setup);
   });
 
   test("a mapping's stack goes with its container", async () => {
