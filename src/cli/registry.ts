@@ -67,6 +67,18 @@ export const commandRegistry: CommandGroup = {
         },
       },
     },
+    install: {
+      summary: "Set this host up: service, containerd, configuration",
+      load: async () => (await import("./commands/install.ts")).installCommand,
+    },
+    uninstall: {
+      summary: "Take back what `sociable install` has done to this host",
+      load: async () => (await import("./commands/uninstall.ts")).uninstallCommand,
+    },
+    doctor: {
+      summary: "Check what this host needs, and tell what to do",
+      load: async () => (await import("./commands/doctor.ts")).doctorCommand,
+    },
     ztoc: {
       summary: "Build and inspect zTOCs of single layers",
       commands: {
