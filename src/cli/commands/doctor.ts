@@ -37,9 +37,9 @@ export const doctorCommand = defineCommand({
   description:
     "Looks at the kernel, FUSE, the disk, the clock, containerd, the service and its configuration, and, when an image is named, at the way to its registry. Nothing is changed. The exit code is 1 when something does not work.",
   examples: [
-    { command: "sudo sociable doctor", explanation: "A line for each check, and what to do" },
+    { command: "sociable doctor", explanation: "A line for each check, and what to do" },
     {
-      command: "sudo sociable doctor registry.example.com/team/app:1.4",
+      command: "sociable doctor registry.example.com/team/app:1.4",
       explanation: "Also whether this image can be had, and read in pieces",
     },
     { command: "sociable doctor --json", explanation: "For scripts" },

@@ -26,11 +26,11 @@ export const installCommand = defineCommand({
   examples: [
     { command: "sociable install --dry-run", explanation: "Show what would change, as a diff" },
     {
-      command: "sudo sociable install",
+      command: "sociable install",
       explanation: "Install, start the service, tell what is left to do",
     },
     {
-      command: "sudo sociable install --cri --restart-containerd",
+      command: "sociable install --cri --restart-containerd",
       explanation: "On a Kubernetes node: all its images come through sociable",
     },
     {

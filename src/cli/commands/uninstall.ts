@@ -22,7 +22,7 @@ export const uninstallCommand = defineCommand({
   examples: [
     { command: "sociable uninstall --dry-run", explanation: "Show what would change, as a diff" },
     {
-      command: "sudo sociable uninstall",
+      command: "sociable uninstall",
       explanation: "Stop the service and take everything back",
     },
   ],
