@@ -110,7 +110,8 @@ export function jsonOfExplanation(explanation: Explanation): unknown {
   };
 }
 
-function indexLine({ found, misses }: Discovery): string {
+/** Which index an image has and where it was found, or where it was looked for; fit for a terminal. */
+export function indexLine({ found, misses }: Discovery): string {
   const asked = misses.map(({ from, reason }) => `${from}: ${reason}`).join("; ");
   if (found === undefined) return safeText(`none (${asked})`);
   const { descriptor, index, from } = found;
