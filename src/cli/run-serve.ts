@@ -35,6 +35,8 @@ export const runServe: ServeFunction = async (options) => {
     env: io.env,
     uid: io.uid,
     threads: mountThreads,
+    self: services.selfCommand,
+    drains: options.drains,
     userAgent,
     mountType,
     fallbackSocket: socket,

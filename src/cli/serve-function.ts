@@ -12,6 +12,8 @@ export interface ServeFunctionOptions {
   /** Aborted when the daemon is to end. */
   readonly signal: AbortSignal;
   readonly personality: Personality;
+  /** Whether mounts end with it, also those in use. */
+  readonly drains?: boolean;
 }
 
 /**

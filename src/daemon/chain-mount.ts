@@ -3,22 +3,24 @@ import { join } from "node:path";
 import { Semaphore } from "../async/semaphore.ts";
 import { systemFailure } from "../cache/system-failure.ts";
 import { SociError } from "../errors.ts";
-import type { FuseNegotiated } from "../fuse/init.ts";
-import { notifyInvalInode } from "../fuse/replies.ts";
+import { FUSE_HAS_RESEND } from "../fuse/abi.ts";
+import { type FuseNegotiated, hasFeature } from "../fuse/init.ts";
+import { notifyInvalInode, notifyResend } from "../fuse/replies.ts";
 import type { IdMappings } from "../lazyfs/id-map.ts";
 import type { MountFeatures } from "../lazyfs/mount-features.ts";
 import { ROOT_ID } from "../lazyfs/node-id.ts";
 import type { Logger } from "../observability/log.ts";
 import type { FuseWorkerPort, ReadCounts } from "../threads/fuse-workers.ts";
 import type { AnsweredLayer, ReadAnswererOptions } from "../threads/read-answerer.ts";
-import { isTreeKey } from "./chain-record.ts";
+import { type ChainRecord, isTreeKey } from "./chain-record.ts";
 import { type OpenChainTree, openChainTree } from "./chain-tables.ts";
 import { endStaleMounts } from "./end-stale-mounts.ts";
-import { FuseConnection } from "./fuse-connection.ts";
+import { type ConnectionKeeper, FuseConnection } from "./fuse-connection.ts";
 import type { MountRecords } from "./mount-records.ts";
 import { MountServer } from "./mount-server.ts";
 import type { ServedLayerLease } from "./served-layers.ts";
 import type { TableNumbers } from "./table-numbers.ts";
+import type { TakenMount } from "./taken-mounts.ts";
 import { MOUNT_TYPE, type MountType } from "./unmount-image.ts";
 
 export interface ChainMountOptions {
@@ -33,6 +35,8 @@ export interface ChainMountOptions {
   readonly ids?: IdMappings | undefined;
   readonly numbers: TableNumbers;
   readonly records: MountRecords;
+  /** Has a copy of the connection from now on. */
+  readonly keeper?: ConnectionKeeper | undefined;
   /** Threads to answer the kernel, fresh; the mount ends them. Two by default are enough. */
   readonly ports: readonly FuseWorkerPort[];
   /** Of the cache that the chains are in. */
@@ -65,34 +69,29 @@ export class ChainMount implements AsyncDisposable {
   readonly negotiated: FuseNegotiated;
   readonly #options: ChainMountOptions;
   readonly #connection: FuseConnection;
-  readonly #server: MountServer;
-  readonly #answered: Map<number, AnsweredLayer>;
+  readonly #answered = new Map<number, AnsweredLayer>();
   readonly #chains = new Map<string, ShownChain>();
-  readonly #layers: Map<number, ShownLayer>;
+  readonly #layers = new Map<number, ShownLayer>();
   readonly #changes = new Semaphore(1);
+  readonly #unmounted = Promise.withResolvers<void>();
+  /** What the process before has shown, as long as nobody serves it. */
+  #taken: ChainRecord | undefined;
+  /** Once somebody does. */
+  #server: MountServer | undefined;
   #record: AsyncDisposable | undefined;
   #mtimeMs: number;
   #disposed: Promise<void> | undefined;
 
-  private constructor(
-    options: ChainMountOptions,
-    parts: {
-      readonly connection: FuseConnection;
-      readonly server: MountServer;
-      readonly answered: Map<number, AnsweredLayer>;
-      readonly layers: Map<number, ShownLayer>;
-      readonly mtimeMs: number;
-    },
-  ) {
+  private constructor(options: ChainMountOptions, connection: FuseConnection, taken?: ChainRecord) {
     this.#options = options;
     this.directory = options.directory;
-    this.device = parts.connection.device;
-    this.negotiated = parts.connection.negotiated;
-    this.#connection = parts.connection;
-    this.#server = parts.server;
-    this.#answered = parts.answered;
-    this.#layers = parts.layers;
-    this.#mtimeMs = parts.mtimeMs;
+    this.device = connection.device;
+    this.negotiated = connection.negotiated;
+    this.#connection = connection;
+    this.#taken = taken;
+    this.#mtimeMs = Math.max(Date.now(), (taken?.mtimeMs ?? 0) + 1);
+    // Whoever does not ask how the mount ended has no use for its failure.
+    this.#unmounted.promise.catch(() => undefined);
   }
 
   /**
@@ -100,7 +99,7 @@ export class ChainMount implements AsyncDisposable {
    * @throws permission-denied (only root can), unsupported, failed-precondition …
    */
   static async open(options: ChainMountOptions): Promise<ChainMount> {
-    const { directory, name, type = MOUNT_TYPE, kind, ids, ports, log } = options;
+    const { directory, name, type = MOUNT_TYPE, kind, keeper, ports, log } = options;
     await using cleanup = new AsyncDisposableStack();
     cleanup.defer(() => {
       for (const port of ports) port.terminate();
@@ -119,35 +118,44 @@ export class ChainMount implements AsyncDisposable {
         allowOther: true,
         acls: kind.acls,
         rootChanges: true,
+        keeper,
         log,
       }),
     );
-    const answered = new Map<number, AnsweredLayer>();
-    const layers = new Map<number, ShownLayer>();
-    const mtimeMs = Date.now();
-    const server = await MountServer.start({
-      connection,
-      ports,
-      tables: [],
-      root: { kind: "directory", mtimeMs },
-      // ACLs are asked for as xattrs.
-      features: { xattrs: kind.xattrs || kind.acls, acls: kind.acls },
-      ids,
-      layers: answered,
-      onDamage: (layer, span) => layers.get(layer)?.lease.layer.damage(span),
-      onAnswered: options.onAnswered,
-      log,
-    });
-    cleanup.use(server);
-    const mount = new ChainMount(options, { connection, server, answered, layers, mtimeMs });
+    const mount = new ChainMount(options, connection);
+    await mount.#serve();
+    cleanup.defer(() => mount.#server?.[Symbol.asyncDispose]());
     await mount.#writeRecord();
     cleanup.move();
     return mount;
   }
 
+  /**
+   * Goes on with a mount whose process has ended. Nothing is served until begin(): whoever reads waits,
+   * and addChain() only makes ready. The descriptor is this mount's from now on.
+   */
+  static async takeOver(options: ChainMountOptions, taken: TakenMount): Promise<ChainMount> {
+    const { keeper } = options;
+    const { fd, record } = taken;
+    const { directory, type, device, negotiated } = record;
+    const connection = new FuseConnection({ fd, directory, type, device, negotiated }, options);
+    for (const { table } of [...record.layers, ...record.chains]) options.numbers.reserve(table);
+    await keeper?.keep(connection);
+    return new ChainMount(options, connection, record);
+  }
+
+  /**
+   * Serves what has been added to a mount that was taken over, and answers what the process before has
+   * left unanswered. Chains that it showed and that are not here are shown no more. Does nothing for a
+   * mount that is served.
+   */
+  async begin(): Promise<void> {
+    await this.#changes.run(() => this.#begin());
+  }
+
   /** What was read that the cache had, so far. */
   get reads(): ReadCounts {
-    return this.#server.reads;
+    return this.#server?.reads ?? { count: 0, bytes: 0 };
   }
 
   /** Keys of the chains that are shown. */
@@ -157,7 +165,7 @@ export class ChainMount implements AsyncDisposable {
 
   /** Resolves when it has been unmounted, by whomever; rejects when it cannot be served any more. */
   get unmounted(): Promise<void> {
-    return this.#server.unmounted;
+    return this.#unmounted.promise;
   }
 
   /**
@@ -180,6 +188,15 @@ export class ChainMount implements AsyncDisposable {
    */
   async removeChain(treeKey: string): Promise<void> {
     await this.#changes.run(() => this.#remove(treeKey));
+  }
+
+  /**
+   * Ends the threads and leaves the mount, its record and who waits for an answer to the next process.
+   * Nothing can be done with it any more.
+   */
+  async leave(): Promise<void> {
+    this.#disposed ??= this.#changes.run(() => this.#leave());
+    await this.#disposed;
   }
 
   /** Unmounts (a mount in use is detached, and whoever uses it gets errors) and ends the threads. Twice is fine. */
@@ -205,9 +222,14 @@ export class ChainMount implements AsyncDisposable {
     this.#mtimeMs = Math.max(Date.now(), this.#mtimeMs + 1);
     this.#chains.set(treeKey, { treeKey, table, tree, layers });
     undo.defer(() => void this.#chains.delete(treeKey));
+    if (this.#taken !== undefined) {
+      // What is served is decided, and written down, by begin().
+      undo.move();
+      return;
+    }
     // Before the kernel can hear of its nodes.
     await this.#writeRecord();
-    await this.#server.add({
+    await this.#server?.add({
       tables: [...fresh.map((lease) => lease.table), shown],
       names: [{ name: treeKey, chain: table }],
       mtimeMs: this.#mtimeMs,
@@ -222,11 +244,12 @@ export class ChainMount implements AsyncDisposable {
     this.#chains.delete(treeKey);
     const gone = this.#lastOf(chain.layers);
     try {
-      await this.#hide(treeKey, [chain.table, ...gone]);
+      if (this.#taken === undefined) await this.#hide(treeKey, [chain.table, ...gone]);
     } finally {
       this.#letGo(chain.layers);
       chain.tree[Symbol.dispose]();
     }
+    if (this.#taken !== undefined) return;
     try {
       await this.#writeRecord();
     } catch (error) {
@@ -242,8 +265,8 @@ export class ChainMount implements AsyncDisposable {
   async #hide(treeKey: string, tables: readonly number[]): Promise<void> {
     this.#mtimeMs = Math.max(Date.now(), this.#mtimeMs + 1);
     try {
-      await this.#server.remove({ names: [treeKey], tables, mtimeMs: this.#mtimeMs });
-      await this.#server.forget(ROOT_ID, treeKey);
+      await this.#server?.remove({ names: [treeKey], tables, mtimeMs: this.#mtimeMs });
+      await this.#server?.forget(ROOT_ID, treeKey);
     } catch (error) {
       // Where nobody serves any more nobody reads either.
       if (error instanceof SociError && error.kind === "failed-precondition") return;
@@ -328,11 +351,86 @@ export class ChainMount implements AsyncDisposable {
     }
   }
 
+  /** Starts the threads, with all that is to be shown by now. */
+  async #serve(): Promise<void> {
+    const { kind, ids, ports, onAnswered, log } = this.#options;
+    const chains = [...this.#chains.values()];
+    const server = await MountServer.start({
+      connection: this.#connection,
+      ports,
+      tables: [
+        ...Array.from(this.#layers.values(), ({ lease }) => lease.table),
+        ...chains.map(({ table, tree, layers }) => {
+          const numbers = layers.map(({ number }) => number);
+          return { kind: "chain", table, path: tree.path, layers: numbers } as const;
+        }),
+      ],
+      root: {
+        kind: "directory",
+        mtimeMs: this.#mtimeMs,
+        names: chains.map(({ treeKey, table }) => ({ name: treeKey, chain: table })),
+      },
+      // ACLs are asked for as xattrs.
+      features: { xattrs: kind.xattrs || kind.acls, acls: kind.acls },
+      ids,
+      layers: this.#answered,
+      onDamage: (layer, span) => this.#layers.get(layer)?.lease.layer.damage(span),
+      onAnswered,
+      log,
+    });
+    this.#server = server;
+    server.unmounted.then(this.#unmounted.resolve, this.#unmounted.reject);
+  }
+
+  async #begin(): Promise<void> {
+    const taken = this.#taken;
+    if (taken === undefined || this.#disposed !== undefined) return;
+    const { log } = this.#options;
+    await this.#serve();
+    this.#taken = undefined;
+    const { fd } = this.#connection;
+    const isResent = hasFeature(this.negotiated, FUSE_HAS_RESEND) && notifyResend(fd) >= 0;
+    if (!isResent) {
+      log.warn("kernel cannot ask again what the former server had not answered", {
+        directory: this.directory,
+      });
+    }
+    await this.#writeRecord();
+    const changed = taken.chains.filter(({ treeKey, table }) => {
+      return this.#chains.get(treeKey)?.table !== table;
+    });
+    for (const { treeKey } of changed) await this.#server?.forget(ROOT_ID, treeKey);
+    notifyInvalInode(fd, ROOT_ID);
+    log.info("mount of the daemon before is served further", {
+      directory: this.directory,
+      stacks: this.#chains.size,
+      dropped: changed.length,
+    });
+  }
+
+  async #leave(): Promise<void> {
+    for (const { tree } of this.#chains.values()) tree[Symbol.dispose]();
+    this.#chains.clear();
+    if (this.#server === undefined) this.#endPorts();
+    await this.#server?.leave();
+    this.#connection.leave();
+  }
+
+  /** Of a mount that was never served. */
+  #endPorts(): void {
+    for (const port of this.#options.ports) port.terminate();
+  }
+
   async #dispose(): Promise<void> {
     await using ending = new AsyncDisposableStack();
     for (const { tree } of this.#chains.values()) ending.use(tree);
     this.#chains.clear();
     if (this.#record !== undefined) ending.use(this.#record);
-    ending.use(this.#server);
+    if (this.#server !== undefined) {
+      ending.use(this.#server);
+      return;
+    }
+    ending.use(this.#connection);
+    this.#endPorts();
   }
 }

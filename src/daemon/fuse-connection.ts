@@ -8,6 +8,20 @@ import { findMount } from "../sys/mountinfo.ts";
 import { setReadahead } from "../sys/readahead.ts";
 import { MOUNT_TYPE, type MountType, unmountImage } from "./unmount-image.ts";
 
+/** Who has a copy of each connection, so that the mount goes on when this process ends. Does not throw. */
+export interface ConnectionKeeper {
+  keep(connection: KeptConnection): Promise<void>;
+  /** The mount is no more. */
+  forget(device: string): Promise<void>;
+}
+
+export interface KeptConnection {
+  /** Stays the giver's. */
+  readonly fd: number;
+  readonly device: string;
+  readonly directory: string;
+}
+
 export interface OpenConnectionOptions {
   /** Absolute, without symlinks. */
   readonly directory: string;
@@ -21,6 +35,7 @@ export interface OpenConnectionOptions {
   readonly acls: boolean;
   /** Whether the entries of the root may change. */
   readonly rootChanges?: boolean;
+  readonly keeper?: ConnectionKeeper | undefined;
   readonly log: Logger;
 }
 
@@ -37,6 +52,11 @@ export interface ConnectionFacts {
   readonly negotiated: FuseNegotiated;
 }
 
+export interface ConnectionContext {
+  readonly log: Logger;
+  readonly keeper?: ConnectionKeeper | undefined;
+}
+
 /** A mount of this process, or one that it has taken over. Disposing unmounts, whoever uses it, and closes. */
 export class FuseConnection implements AsyncDisposable {
   readonly fd: number;
@@ -45,20 +65,25 @@ export class FuseConnection implements AsyncDisposable {
   readonly negotiated: FuseNegotiated;
   readonly #type: MountType;
   readonly #log: Logger;
+  readonly #keeper: ConnectionKeeper | undefined;
   #isOpen = true;
 
-  constructor({ fd, directory, type, device, negotiated }: ConnectionFacts, log: Logger) {
+  constructor(
+    { fd, directory, type, device, negotiated }: ConnectionFacts,
+    { log, keeper }: ConnectionContext,
+  ) {
     this.fd = fd;
     this.directory = directory;
     this.device = device;
     this.negotiated = negotiated;
     this.#type = type;
     this.#log = log;
+    this.#keeper = keeper;
   }
 
   /** Mounts. @throws failed-precondition, permission-denied, unsupported … */
   static async open(options: OpenConnectionOptions): Promise<FuseConnection> {
-    const { directory, name, type = MOUNT_TYPE, suid = false, dev = false, log } = options;
+    const { directory, name, type = MOUNT_TYPE, suid = false, dev = false, keeper } = options;
     await using cleanup = new AsyncDisposableStack();
     const below = await findMount(directory);
     const fd = await mountFuse({
@@ -80,7 +105,9 @@ export class FuseConnection implements AsyncDisposable {
     const negotiated = negotiateFuse(fd, { maxRead: MAX_READ, acls, rootChanges });
     await setReadahead(device, READAHEAD_BYTES);
     cleanup.move();
-    return new FuseConnection({ fd, directory, type, device, negotiated }, log);
+    const connection = new FuseConnection({ fd, directory, type, device, negotiated }, options);
+    await keeper?.keep(connection);
+    return connection;
   }
 
   /** Unmounts, if it is mounted; when it is in use it is detached, and whoever uses it gets errors. */
@@ -96,8 +123,18 @@ export class FuseConnection implements AsyncDisposable {
     }
   }
 
-  /** The descriptor's number may be another file's next: nobody may write to it any more. Twice is fine. */
-  close(): void {
+  /**
+   * Of a mount that has ended, whoever ended it. The descriptor's number may be another file's next:
+   * nobody may write to it any more. Twice is fine.
+   */
+  async close(): Promise<void> {
+    if (!this.#isOpen) return;
+    this.leave();
+    await this.#keeper?.forget(this.device);
+  }
+
+  /** Closes the descriptor and leaves the mount to whoever the keeper gives its copy. */
+  leave(): void {
     if (this.#isOpen) sysClose(this.fd);
     this.#isOpen = false;
   }
@@ -107,7 +144,7 @@ export class FuseConnection implements AsyncDisposable {
     try {
       await unmountImage(this.directory, { force: true, device: this.device, type: this.#type });
     } finally {
-      this.close();
+      await this.close();
     }
   }
 }

@@ -117,7 +117,7 @@ export class ImageMount implements AsyncDisposable {
     const tables = cleanup.use(await openMountTables(options.prepared, options.cacheRoot));
     const { directory } = options;
     const facts = { fd, directory, type: MOUNT_TYPE, device, negotiated };
-    const connection = new FuseConnection(facts, options.log);
+    const connection = new FuseConnection(facts, options);
     const mount = await ImageMount.#serve(options, { tables, connection, record });
     cleanup.move();
     const isResent = hasFeature(negotiated, FUSE_HAS_RESEND) && notifyResend(fd) >= 0;

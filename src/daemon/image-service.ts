@@ -18,12 +18,14 @@ import { RepeatGate } from "../observability/repeat-gate.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { ImageSource } from "../oci/image-source.ts";
 import type { LayerMounter, ServedLayer } from "../snapshotter/layer-mounter.ts";
+import { sysClose } from "../sys/libc.ts";
 import { IngestWorkers } from "../threads/ingest-workers.ts";
 import { TablesWorker } from "../threads/tables-worker.ts";
 import { BackgroundFilling } from "./background-filling.ts";
 import { ChainMount, type ChainMountOptions } from "./chain-mount.ts";
 import { collectGarbage } from "./collect-garbage.ts";
 import type { AnnouncedImage, DaemonCalls, LayerReport } from "./daemon-api.ts";
+import { type ConnectionKeeper, FuseConnection } from "./fuse-connection.ts";
 import { ImageFollowUp } from "./image-follow-up.ts";
 import { type ImageName, ImageSessions } from "./image-sessions.ts";
 import { LayerStock } from "./layer-stock.ts";
@@ -38,6 +40,7 @@ import type { RegistryAccess } from "./registry-access.ts";
 import { type ServedLayerLease, ServedLayers } from "./served-layers.ts";
 import { type StackKind, StackMounts } from "./stack-mounts.ts";
 import { TableNumbers } from "./table-numbers.ts";
+import type { TakenMount, TakenMounts } from "./taken-mounts.ts";
 import type { MountType } from "./unmount-image.ts";
 
 export interface ImageServiceOptions {
@@ -56,6 +59,12 @@ export interface ImageServiceOptions {
   /** Indexes and zTOCs that were made on this host. */
   readonly store: Omit<PreparingStore, "putZtoc">;
   readonly metrics: Metrics;
+  /** What the daemon before has left. */
+  readonly taken?: TakenMounts | undefined;
+  /** Has a copy of every connection. */
+  readonly keeper?: ConnectionKeeper | undefined;
+  /** Whether mounts in use are left to the next daemon at the end. Default: none are. */
+  readonly leaves?: () => boolean;
   readonly log: Logger;
 }
 
@@ -79,6 +88,8 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
   readonly #totals: ReadTotals;
   readonly #refetches = new Set<Promise<void>>();
   readonly #gate = new RepeatGate();
+  /** Mounts of the daemon before, by directory, until they are needed. */
+  readonly #taken: Map<string, TakenMount>;
   readonly #downloads: Semaphore | undefined;
   readonly #aheads = new Map<string, NodeJS.Timeout>();
   #lastAhead = 0;
@@ -101,9 +112,10 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
       prepare: (name, source, onStreamed) => this.#prepare(name, source, onStreamed),
       log,
     });
-    // Nothing is mounted yet that would know numbers of before.
     const records = new MountRecords(root);
-    const numbers = TableNumbers.open({ root, isFresh: true, log });
+    this.#taken = new Map(options.taken?.mounts);
+    // Without a mount that was there before nobody knows numbers of before.
+    const numbers = TableNumbers.open({ root, isFresh: this.#taken.size === 0, log });
     this.#served = new ServedLayers({ scheduler, numbers, cacheRoot: cache.root });
     this.#stock = new LayerStock({
       cache,
@@ -126,6 +138,7 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
           numbers,
           records,
           cacheRoot: cache.root,
+          keeper: options.keeper,
           ports: Array.from({ length: config.fuse.threads || FUSE_THREADS }, threads.spawnFuse),
           log,
         }),
@@ -155,6 +168,7 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
         shown: (_layers, ms) => metrics.took("fuse_mount", ms),
       },
       timeoutMs: config.mountTimeoutSec * 1000,
+      lost: options.taken?.lost,
       log,
     });
   }
@@ -198,9 +212,27 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
     this.#sessions.announce({ namespace, imageReference, manifestDigest, indexDigest: undefined });
   }
 
-  /** Takes everything away that is shown. The snapshotter must be closed before. */
+  /** After a start: mounts of the daemon before that nobody uses any more are taken away. */
+  async endUnused(): Promise<void> {
+    for (const [directory, { fd, record }] of this.#taken) {
+      this.#taken.delete(directory);
+      const { type, device, negotiated } = record;
+      const facts = { fd, directory, type, device, negotiated };
+      this.#log.info("mount of the daemon before has no user", { directory });
+      await new FuseConnection(facts, this.#options)[Symbol.asyncDispose]();
+    }
+  }
+
+  /** Snapshots that use what is shown. */
+  users(): readonly string[] {
+    return this.#layers.users();
+  }
+
+  /** Takes everything away that is shown, or leaves what is in use. The snapshotter must be closed before. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const timer of this.#aheads.values()) clearTimeout(timer);
+    for (const { fd } of this.#taken.values()) sysClose(fd);
+    this.#taken.clear();
     await using ending = new AsyncDisposableStack();
     ending.defer(async () => void (await Promise.allSettled(this.#refetches)));
     ending.use(this.#ingesters);
@@ -208,6 +240,7 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
     ending.use(this.#stock);
     ending.use(this.#mounts);
     ending.use(this.#layers);
+    if (this.#options.leaves?.() === true) ending.defer(() => this.#layers.leave());
     ending.use(this.#sessions);
     this.#followUp[Symbol.dispose]();
     this.#filling?.[Symbol.dispose]();
@@ -216,7 +249,12 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
   async #open(options: ChainMountOptions): Promise<ChainMount> {
     const totals = this.#totals;
     const onAnswered = totals.answered.bind(totals);
-    const mount = await ChainMount.open({ ...options, onAnswered });
+    const taken = this.#taken.get(options.directory);
+    this.#taken.delete(options.directory);
+    const mount =
+      taken === undefined
+        ? await ChainMount.open({ ...options, onAnswered })
+        : await ChainMount.takeOver({ ...options, onAnswered }, taken);
     totals.watch(mount);
     return mount;
   }

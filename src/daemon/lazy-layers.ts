@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import { abortable } from "../async/abortable.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
 import type { CachedLayer } from "../cache/cached-layer.ts";
@@ -10,6 +11,7 @@ import type { Logger } from "../observability/log.ts";
 import type { Digest } from "../oci/digest.ts";
 import type {
   IdMappings,
+  ImageAnswer,
   LayerAnswer,
   LayerMounter,
   LayerRequest,
@@ -37,6 +39,8 @@ export interface LazyLayersOptions {
   readonly timeoutMs: number;
   /** How long a start waits for stacks whose layers have to be fetched again. */
   readonly restoreMs?: number;
+  /** Directories of mounts of the daemon before that are gone. */
+  readonly lost?: ReadonlySet<string> | undefined;
   readonly log: Logger;
 }
 
@@ -60,6 +64,8 @@ interface Stack {
   readonly layers: readonly ServedLayer[];
   readonly ids: IdMappings | undefined;
   readonly holders: Set<string>;
+  /** Those who hold it in advance, for others. */
+  readonly tops: Set<string>;
   showing: Promise<ShownDirectory> | undefined;
 }
 
@@ -85,6 +91,7 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
   readonly #promises = new Map<string, NodeJS.Timeout>();
   #lastSerial = 0;
   #isDisposed = false;
+  #isLeft = false;
 
   constructor(options: LazyLayersOptions) {
     this.#options = options;
@@ -120,6 +127,36 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
     }
   }
 
+  async prepareImage(request: LayerRequest, options: WaitOptions = {}): Promise<ImageAnswer> {
+    const { signal } = options;
+    let chain: readonly Digest[];
+    try {
+      const ask = async ({ preparation }: ImageSession) => await preparation.image({ signal });
+      const { manifest } = await this.#options.sessions.use(nameOf(request), ask, { signal });
+      chain = manifest.layers.map(({ digest }) => digest);
+    } catch (error) {
+      signal?.throwIfAborted();
+      // The layer that the labels name may be here all the same, and has a reason of its own if not.
+      const answer = await this.prepareLayer(request, options);
+      const detail = messageOf(error);
+      return answer.kind === "refused" ? answer : { kind: "refused", reason: "registry", detail };
+    }
+    const answers = await Promise.all(
+      chain.map((layerDigest) => this.prepareLayer({ ...request, layerDigest }, options)),
+    );
+    const layers: ServedLayer[] = [];
+    for (const answer of answers) {
+      if (answer.kind === "refused") return answer;
+      layers.push(answer.layer);
+    }
+    return {
+      kind: "served",
+      layers,
+      isWhole: answers.some((answer) => answer.kind === "served" && answer.isWhole),
+      hasIndex: answers.some((answer) => answer.kind === "served" && answer.hasIndex),
+    };
+  }
+
   holdLayer(snapshot: string, layer: ServedLayer): void {
     this.#options.stock.hold(snapshot, layer);
     this.#keepPromise(layer.cacheKey);
@@ -137,12 +174,24 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
     let stack = this.#stacks.get(key);
     if (stack === undefined) {
       const serial = ++this.#lastSerial;
-      stack = { serial, key, treeKey, layers, ids, holders: new Set(), showing: undefined };
+      stack = {
+        serial,
+        key,
+        treeKey,
+        layers,
+        ids,
+        holders: new Set(),
+        tops: new Set(),
+        showing: undefined,
+      };
       this.#stacks.set(key, stack);
     }
     stack.holders.add(holder);
     // A mapping is one container's; without one the next container of the image finds it there.
-    if (ids === undefined) stack.holders.add(top);
+    if (ids === undefined) {
+      stack.holders.add(top);
+      stack.tops.add(top);
+    }
     for (let round = 0; round < MAX_LOST; round++) {
       stack.showing ??= this.#show(stack);
       const { showing } = stack;
@@ -190,10 +239,35 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
         error: result.reason,
       });
     }
+    // What was mounted before is served with all of them, or who reads the others would get errors.
+    await this.#options.mounts.begin();
+    this.#tellLost(stacks, results);
     this.#log.info("snapshots restored", {
       layers: new Set(layers.map(({ layer }) => layer.digest)).size,
       stacks: results.filter(({ status }) => status === "fulfilled").length,
     });
+  }
+
+  /**
+   * The daemon ends and its mounts stay, with the stacks that somebody uses; the others are taken away.
+   * Nothing can be asked of this any more; layers and sessions are closed by their owners, afterwards.
+   */
+  async leave(): Promise<void> {
+    this.#isDisposed = true;
+    for (const timer of this.#promises.values()) clearTimeout(timer);
+    for (const stack of [...this.#stacks.values()]) {
+      if (isUsed(stack)) continue;
+      this.#stacks.delete(stack.key);
+      this.#hide(stack);
+    }
+    await this.#hidden();
+    await this.#options.mounts.leave();
+    this.#isLeft = true;
+  }
+
+  /** Snapshots that use a stack, for whoever says what a goodbye costs. */
+  users(): readonly string[] {
+    return [...this.#stacks.values()].flatMap(usersOf);
   }
 
   async cleanup(options: WaitOptions = {}): Promise<void> {
@@ -222,9 +296,34 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;
     for (const timer of this.#promises.values()) clearTimeout(timer);
-    for (const stack of this.#stacks.values()) this.#hide(stack);
+    // Who uses a mount that is left goes on using it.
+    if (!this.#isLeft) for (const stack of this.#stacks.values()) this.#hide(stack);
+    await this.#closeLeft();
     this.#stacks.clear();
     await this.#hidden();
+  }
+
+  /** What was shown is no more ours: only files are closed. */
+  async #closeLeft(): Promise<void> {
+    if (!this.#isLeft) return;
+    for (const { showing } of this.#stacks.values()) {
+      const shown = await showing?.catch(() => undefined);
+      shown?.tree[Symbol.dispose]();
+    }
+  }
+
+  /** Who has used a mount that is gone has it no more, wherever the stack is shown now. */
+  #tellLost(
+    stacks: RestoredSnapshots["stacks"],
+    results: readonly PromiseSettledResult<string>[],
+  ): void {
+    const { lost } = this.#options;
+    for (const [index, result] of results.entries()) {
+      if (result.status === "rejected" || !lost?.has(dirname(result.value))) continue;
+      this.#log.error("container has lost its file system: it must be started again", {
+        snapshot: stacks[index]?.options.holder,
+      });
+    }
   }
 
   async #hidden(): Promise<void> {
@@ -378,6 +477,14 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
     using _tree = shown.tree;
     await this.#options.mounts.hide({ treeKey, kind: shown.kind });
   }
+}
+
+function usersOf({ holders, tops }: Stack): readonly string[] {
+  return [...holders].filter((holder) => !tops.has(holder));
+}
+
+function isUsed(stack: Stack): boolean {
+  return usersOf(stack).length > 0;
 }
 
 /** Each time that a stack is shown it holds its layers anew: the one before may still be going. */

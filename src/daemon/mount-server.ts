@@ -118,6 +118,24 @@ export class MountServer implements AsyncDisposable {
     if (!this.#isUnmounted) await this.#connection.unmount();
   }
 
+  /**
+   * Ends the threads and leaves the mount as it is to the next process that has the connection, with
+   * what is not answered: nobody is told anything.
+   */
+  async leave(): Promise<void> {
+    this.#disposed ??= this.#leave();
+    await this.#disposed;
+  }
+
+  async #leave(): Promise<void> {
+    await using ending = new AsyncDisposableStack();
+    // Behind the last thread that may write to it.
+    ending.defer(() => this.#connection.leave());
+    ending.use(this.#answerer);
+    ending.use(this.#workers);
+    this.#answerer.leaveAll();
+  }
+
   /** Unmounts, ends the threads and closes the connection. Twice is fine. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed ??= this.#dispose();

@@ -18,20 +18,20 @@ import { Metastore } from "../snapshotter/metastore.ts";
 import { Snapshotter } from "../snapshotter/snapshotter.ts";
 import { StoreOnDemand } from "../soci/store-on-demand.ts";
 import { sysDiscard } from "../sys/libc.ts";
-import { listMounts } from "../sys/mountinfo.ts";
 import { InflatePool } from "../threads/inflate-pool.ts";
 import { checkSupported } from "./check-supported.ts";
 import { daemonService } from "./daemon-api.ts";
-import { endStaleMounts } from "./end-stale-mounts.ts";
 import { GrpcListener } from "./grpc-listener.ts";
 import { ImageService } from "./image-service.ts";
 import { imagesOfSnapshotter } from "./images-of-snapshotter.ts";
 import { type Health, MetricsServer } from "./metrics-server.ts";
+import { KeeperLink } from "./keeper-link.ts";
 import { MountRecords } from "./mount-records.ts";
 import type { MountThreads } from "./mount-threads.ts";
 import { openRegistryAccess } from "./open-registry-access.ts";
 import { lockRoot } from "./root-lock.ts";
 import { parseSocketAddress } from "./socket-address.ts";
+import { takeMounts } from "./taken-mounts.ts";
 import type { MountType } from "./unmount-image.ts";
 
 export interface ServeOptions extends WaitOptions {
@@ -41,6 +41,10 @@ export interface ServeOptions extends WaitOptions {
   readonly uid: number;
   readonly threads: MountThreads;
   readonly userAgent: string;
+  /** The program and what goes before its command line, to start the keeper of mounts; without it there is none. */
+  readonly self?: readonly string[] | undefined;
+  /** Whether mounts end with the daemon, also those in use. Default: they wait for the next one. */
+  readonly drains?: boolean | undefined;
   /** As mounts are listed. */
   readonly mountType: MountType;
   /** Where to listen when systemd was to pass a socket, and passes none. */
@@ -57,18 +61,29 @@ const GO_SNAPSHOTTER = "soci";
 const ASK_MS = 5000;
 
 /**
- * containerd's remote snapshotter, until the signal aborts; then everything is unmounted.
+ * containerd's remote snapshotter, until the signal aborts. What containers use stays mounted, and waits
+ * for the next one, which goes on where this has ended.
  * @throws failed-precondition when it cannot be served from this root or at this address
  */
 export async function serve(options: ServeOptions): Promise<void> {
-  const { config, threads, env, log, signal } = options;
+  const { config, threads, env, drains = false, log, signal } = options;
   const { root } = config;
+  // Until then a keeper holds what the daemon before has left.
+  let isServing = false;
   const address = parseSocketAddress(config.address);
   await using resources = new AsyncDisposableStack();
   makeRoot(root);
   await refuseRootOfOthers(options);
   resources.use(lockRoot(root));
-  await endMountsBelow(join(root, "mnt"), log);
+  const keeper = keeperOf(options);
+  if (keeper !== undefined) resources.use(keeper);
+  const taken = await takeMounts({
+    directory: join(root, "mnt"),
+    held: (await keeper?.takeAll()) ?? [],
+    records: new MountRecords(root),
+    log,
+  });
+  keeper?.warm();
   if (!config.skipCheckSnapshotterSupported) checkSupported(root);
   await new MountRecords(root).sweep();
   const metrics = new Metrics();
@@ -105,6 +120,9 @@ export async function serve(options: ServeOptions): Promise<void> {
       containerd,
       store,
       metrics,
+      taken,
+      keeper,
+      leaves: () => !drains && (isServing ? keeper?.isKeeping === true : taken.mounts.size > 0),
     }),
   );
   const snapshotter = resources.use(
@@ -116,6 +134,10 @@ export async function serve(options: ServeOptions): Promise<void> {
       events: { layerRefused: (reason) => metrics.fellBack(reason) },
     }),
   );
+  await images.endUnused();
+  // From now on all that is mounted outlives this process.
+  await keeper?.connect();
+  isServing = true;
   metrics.watch(() => images.state());
   const listener = resources.use(
     await GrpcListener.listen({
@@ -143,6 +165,36 @@ export async function serve(options: ServeOptions): Promise<void> {
   options.onReady(listener.path);
   await aborted(signal);
   options.onStopping();
+  await keeper?.settled();
+  tellOfEnd({ users: images.users(), stays: !drains && keeper?.isKeeping === true, log });
+}
+
+function keeperOf({ self, config, log }: ServeOptions): KeeperLink | undefined {
+  if (self === undefined) return undefined;
+  return new KeeperLink({
+    root: config.root,
+    self,
+    timeoutMs: config.takeoverTimeoutSec * 1000,
+    log,
+  });
+}
+
+/** What the end of the daemon means for containers. */
+function tellOfEnd({
+  users,
+  stays,
+  log,
+}: {
+  readonly users: readonly string[];
+  readonly stays: boolean;
+  readonly log: Logger;
+}): void {
+  if (users.length === 0) return;
+  if (stays) {
+    log.info("mounts in use wait for the next daemon", { snapshots: users.length });
+  } else {
+    log.warn("containers lose their file system", { snapshots: users });
+  }
 }
 
 /** Of the Go snapshotter; which images are to go first is said where containerd tells. */
@@ -173,13 +225,6 @@ function makeRoot(root: string): void {
     mkdirSync(root, { recursive: true, mode: 0o700 });
   } catch (error) {
     throw systemFailure(`make the state directory "${root}"`, error);
-  }
-}
-
-/** Of a daemon that has been killed; what runs on them is lost. */
-async function endMountsBelow(directory: string, log: Logger): Promise<void> {
-  for (const { mountPoint } of await listMounts()) {
-    if (mountPoint.startsWith(`${directory}/`)) await endStaleMounts(mountPoint, log);
   }
 }
 

@@ -83,6 +83,37 @@ export class StackMounts implements AsyncDisposable {
     return this.#mounts.get(nameOf(kind))?.shown.has(treeKey) ?? false;
   }
 
+  /**
+   * Serves the mounts that were taken over, with the stacks that are shown by now. One that cannot be
+   * served is taken away, which is said.
+   */
+  async begin(): Promise<void> {
+    await Promise.all(
+      [...this.#mounts].map(async ([key, mounted]) => {
+        try {
+          await (await mounted.mount).begin();
+        } catch (error) {
+          this.#options.log.error("file system cannot be served further", { mount: key, error });
+          await this.#end(key, mounted);
+        }
+      }),
+    );
+  }
+
+  /** Leaves mounts that show a stack to the next process, and ends the others. Nothing can be shown any more. */
+  async leave(): Promise<void> {
+    this.#isDisposed = true;
+    await Promise.all(
+      [...this.#mounts].map(async ([key, mounted]) => {
+        if (mounted.shown.size === 0) return;
+        // What the mount says behind that is nobody's to hear.
+        this.#mounts.delete(key);
+        await (await mounted.mount).leave();
+      }),
+    );
+    await this[Symbol.asyncDispose]();
+  }
+
   /** Takes a stack away; nobody reads its layers for it when this resolves. A mapping's mount goes with its last stack. */
   async hide({ treeKey, kind }: Pick<ShownStack, "treeKey" | "kind">): Promise<void> {
     const key = nameOf(kind);

@@ -1,4 +1,5 @@
 import { SociError } from "../errors.ts";
+import { notifyResend } from "../fuse/replies.ts";
 import { EINTR, errnoName } from "../sys/errno.ts";
 import { sysClose, sysPoll } from "../sys/libc.ts";
 import { abortFuse } from "../sys/unmount-fuse.ts";
@@ -54,6 +55,14 @@ export class HeldConnections implements Disposable {
     for (const { device, fd } of [...this.#held.values()]) {
       if (isConnectionEnded(fd)) this.drop(device);
     }
+  }
+
+  /**
+   * Has the kernel queue again what a server had read that has ended: so whoever waits for it can be
+   * killed, and the next server gets it. Before Linux 6.9 nothing happens.
+   */
+  resendAll(): void {
+    for (const { fd } of this.#held.values()) notifyResend(fd);
   }
 
   /** Ends a connection, whoever else holds it: all who wait for an answer fail. */

@@ -223,6 +223,7 @@ export class KeeperServer implements Disposable {
     sysClose(socket);
     if (socket !== this.#lease) return;
     this.#lease = undefined;
+    this.#held.resendAll();
     this.#deadline = performance.now() + this.#timeoutMs;
     // It has come and gone: with nothing to keep nobody else is waited for.
     this.#graceUntil = 0;

@@ -50,10 +50,14 @@ export interface FuseWorkerStart {
   readonly counts: SharedArrayBuffer;
 }
 
-/** One chain, by its number; or a directory of chains, none at first. */
+/** One chain, by its number; or a directory of chains, which may begin with some. */
 export type MountRoot =
   | { readonly kind: "chain"; readonly chain: number }
-  | { readonly kind: "directory"; readonly mtimeMs: number };
+  | {
+      readonly kind: "directory";
+      readonly mtimeMs: number;
+      readonly names?: readonly ChainName[] | undefined;
+    };
 
 /** Shows more in a directory of chains. */
 export interface FuseWorkerAdd {

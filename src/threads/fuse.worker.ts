@@ -5,6 +5,7 @@ import { LazyFileSystem } from "../lazyfs/lazy-file-system.ts";
 import { createLogger } from "../observability/log.ts";
 import { RepeatGate } from "../observability/repeat-gate.ts";
 import type {
+  ChainName,
   FuseWorkerAnswer,
   FuseWorkerChange,
   FuseWorkerRequest,
@@ -54,7 +55,7 @@ function open(start: FuseWorkerStart): Serving {
     ...tables.open(start.tables),
     ...(root.kind === "chain"
       ? { rootChain: root.chain }
-      : { rootChain: undefined, mtimeMs: root.mtimeMs }),
+      : { rootChain: undefined, mtimeMs: root.mtimeMs, names: namesOf(root.names ?? []) }),
     features,
     ids,
     counts: new Float64Array(start.counts),
@@ -117,12 +118,15 @@ function change(request: FuseWorkerChange, { fileSystem, fd }: Serving): void {
   }
   const opened = tables.open(request.tables);
   try {
-    const names = new Map(request.names.map(({ name, chain }) => [name, chain]));
-    fileSystem.add({ ...opened, names }, request.mtimeMs);
+    fileSystem.add({ ...opened, names: namesOf(request.names) }, request.mtimeMs);
   } catch (error) {
     tables.close(opened.layers.keys());
     throw error;
   }
+}
+
+function namesOf(names: readonly ChainName[]): ReadonlyMap<string, number> {
+  return new Map(names.map(({ name, chain }) => [name, chain]));
 }
 
 function end(last: FuseWorkerAnswer): void {

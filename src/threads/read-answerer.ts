@@ -57,6 +57,7 @@ export class ReadAnswerer implements AsyncDisposable {
   readonly #failed = new FailedReads();
   readonly #gate = new RepeatGate();
   #isEnding = false;
+  #isLeft = false;
 
   constructor({ layers, maxRead, onAnswered, log }: ReadAnswererOptions) {
     this.#onAnswered = onAnswered;
@@ -78,6 +79,7 @@ export class ReadAnswerer implements AsyncDisposable {
   /** Never rejects. */
   async answer(miss: ReadMiss): Promise<void> {
     const { fd, unique } = miss;
+    if (this.#isLeft) return;
     if (this.#early.delete(unique) || this.#isEnding) {
       replyError(fd, unique, EINTR);
       return;
@@ -105,6 +107,7 @@ export class ReadAnswerer implements AsyncDisposable {
       }
       if (!controller.signal.aborted) this.#tell(miss, error);
       if (error instanceof BytesNotHad && !controller.signal.aborted) this.#failed.add(miss);
+      if (this.#isLeft && controller.signal.aborted) return;
       replyError(fd, unique, controller.signal.aborted ? pending.abortErrno : EIO);
     } finally {
       this.#pending.delete(unique);
@@ -135,6 +138,14 @@ export class ReadAnswerer implements AsyncDisposable {
       pending.controller.abort(new DOMException("the layer is shown no more", "AbortError"));
     }
     await Promise.all(dropped.map(({ given }) => given));
+  }
+
+  /** Answers nobody any more: whoever goes on serving the mount has the kernel ask again. */
+  leaveAll(): void {
+    this.#isLeft = true;
+    for (const { controller } of this.#pending.values()) {
+      controller.abort(new DOMException("the mount is left to another process", "AbortError"));
+    }
   }
 
   /** Fails all that wait, and whatever still comes: the mount ends. */

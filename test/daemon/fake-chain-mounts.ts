@@ -13,6 +13,8 @@ export function mapped(hostId: number): StackKind {
   return { ...PLAIN, ids: { uids: map, gids: map } };
 }
 
+type Step = "open" | "add" | "remove" | "end" | "begin" | "leave";
+
 interface FakeMount {
   readonly name: string;
   readonly gone: PromiseWithResolvers<void>;
@@ -28,9 +30,9 @@ export class FakeChainMounts {
   readonly events: string[] = [];
   readonly mounts: StackMounts;
   /** Awaited in the middle of the next calls of that kind. */
-  readonly gates = new Map<"open" | "add" | "remove" | "end", Promise<void>>();
+  readonly gates = new Map<Step, Promise<void>>();
   /** Thrown by the next call of that kind. */
-  readonly failures = new Map<"open" | "add" | "remove", Error>();
+  readonly failures = new Map<Step, Error>();
   readonly #open = new Map<string, FakeMount>();
 
   constructor() {
@@ -76,6 +78,13 @@ export class FakeChainMounts {
         await this.#step("remove", `remove ${name} ${treeKey}`);
         chains.delete(treeKey);
       },
+      begin: async () => {
+        await this.#step("begin", `begin ${name}`);
+      },
+      leave: async () => {
+        mount.isEnded = true;
+        await this.#step("leave", `leave ${name}`);
+      },
       [Symbol.asyncDispose]: async () => {
         if (mount.isEnded) return;
         mount.isEnded = true;
@@ -88,12 +97,12 @@ export class FakeChainMounts {
     return fake as unknown as ChainMount;
   }
 
-  async #step(kind: "open" | "add" | "remove" | "end", event: string): Promise<void> {
+  async #step(kind: Step, event: string): Promise<void> {
     this.events.push(event);
     await this.gates.get(kind);
     const failure = kind === "end" ? undefined : this.failures.get(kind);
     if (failure === undefined) return;
-    this.failures.delete(kind as "open" | "add" | "remove");
+    this.failures.delete(kind);
     throw failure;
   }
 }

@@ -193,3 +193,35 @@ describe("StackMounts", () => {
     expect(logged).toEqual(["file system cannot be unmounted"]);
   });
 });
+
+describe("StackMounts at a change of daemons", () => {
+  test("begin() serves what was taken over, with all that is shown by then", async () => {
+    const fake = new FakeChainMounts();
+    await fake.mounts.show(stack("a", PLAIN));
+    await fake.mounts.show(stack("b", PLAIN));
+    await fake.mounts.begin();
+    expect(fake.events).toEqual(["open plain", "add plain a", "add plain b", "begin plain"]);
+  });
+
+  test("begin() takes a mount away that cannot be served, and a new one can come", async () => {
+    const fake = new FakeChainMounts();
+    fake.failures.set("begin", new Error("no threads"));
+    await fake.mounts.show(stack("a", PLAIN));
+    await fake.mounts.begin();
+    expect(fake.open).toEqual([]);
+    expect(fake.mounts.isShown(stack("a", PLAIN))).toBe(false);
+    await fake.mounts.show(stack("a", PLAIN));
+    expect(fake.open).toEqual(["plain"]);
+  });
+
+  test("leave() leaves mounts that show something, and ends the others", async () => {
+    const fake = new FakeChainMounts();
+    await fake.mounts.show(stack("a", PLAIN));
+    const xattrs = { ...PLAIN, xattrs: true };
+    await fake.mounts.show(stack("b", xattrs));
+    await fake.mounts.hide(stack("b", xattrs));
+    await fake.mounts.leave();
+    expect(fake.events.slice(-2).toSorted()).toEqual(["end xattrs", "leave plain"]);
+    expect(fake.open).toEqual(["plain"]);
+  });
+});

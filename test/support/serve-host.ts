@@ -13,6 +13,8 @@ export interface ServeHostOptions {
   /** Of the snapshotter; it may need to know containerd's socket. */
   readonly config?: string | ((containerd: string) => string);
   readonly env?: Readonly<Record<string, string>>;
+  /** Of `sociable serve`. */
+  readonly flags?: readonly string[];
   readonly manners?: Partial<RegistryManners>;
   /** Kubernetes' interface of containerd. */
   readonly cri?: Omit<CriOptions, "snapshotter">;
@@ -62,6 +64,7 @@ export class ServeHost implements AsyncDisposable {
   static async start({
     config = "",
     env,
+    flags = [],
     manners,
     cri,
   }: ServeHostOptions = {}): Promise<ServeHost> {
@@ -74,6 +77,7 @@ export class ServeHost implements AsyncDisposable {
       directory: dir.join("serve"),
       containerd: address,
       config: typeof config === "string" ? config : config(address),
+      flags,
       ...(env === undefined ? {} : { env }),
     };
     const serve = resources.use(await ServeProcess.start(options));

@@ -16,7 +16,7 @@ export const serveCommand = defineCommand({
   name: "serve",
   summary: "Serve containerd with images that are not here yet",
   description:
-    'A remote snapshotter: containerd asks for the layers of an image, and gets those that have a SOCI index at once; what containers read is fetched then, verified, and kept. It stays in the foreground, writes its log as JSON lines to standard error and tells systemd when it is ready. SIGTERM or Ctrl-C ends it.\n\nIn containerd\'s config.toml:\n\n  [proxy_plugins.sociable]\n    type = "snapshot"\n    address = "/run/sociable/sociable.sock"',
+    'A remote snapshotter: containerd asks for the layers of an image, and gets those that have a SOCI index at once; what containers read is fetched then, verified, and kept. It stays in the foreground, writes its log as JSON lines to standard error and tells systemd when it is ready. SIGTERM or Ctrl-C ends it; containers go on, and wait with what they read for the next one, which takes their file systems over: at an upgrade nobody notices.\n\nIn containerd\'s config.toml:\n\n  [proxy_plugins.sociable]\n    type = "snapshot"\n    address = "/run/sociable/sociable.sock"',
   examples: [
     {
       command: "sociable serve",
@@ -40,6 +40,11 @@ export const serveCommand = defineCommand({
       valueName: "ADDRESS",
       description:
         "Socket to serve at: a path, unix://PATH, or fd:// for the one that systemd passes; /run/sociable/sociable.sock by default",
+    },
+    drain: {
+      type: "boolean",
+      description:
+        "When it ends, unmount also what containers use, and say which, instead of leaving it to the next one",
     },
   },
   async run({ flags, io, argv, services, root: stateRoot, signal }) {
@@ -68,7 +73,15 @@ export const serveCommand = defineCommand({
     };
     signal.addEventListener("abort", onAbort, { once: true });
     try {
-      await runServe({ config, log, io, services, signal, personality: "sociable" });
+      await runServe({
+        config,
+        log,
+        io,
+        services,
+        signal,
+        personality: "sociable",
+        drains: flags.drain,
+      });
     } catch (error) {
       // A signal that comes before it serves is an end like any other.
       if (!signal.aborted || primaryErrorOf(error) !== signal.reason) throw error;
