@@ -1,0 +1,140 @@
+import { describe, expect, test } from "bun:test";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { completionsCommand } from "../../../src/cli/commands/completions.ts";
+import { bashCompletion } from "../../../src/cli/completions/bash-completion.ts";
+import { completionNodes } from "../../../src/cli/completions/completion-model.ts";
+import { fishCompletion } from "../../../src/cli/completions/fish-completion.ts";
+import { zshCompletion } from "../../../src/cli/completions/zsh-completion.ts";
+import { commandRegistry } from "../../../src/cli/registry.ts";
+import type { CommandGroup } from "../../../src/cli/registry-entry.ts";
+import { describeWith } from "../../support/describe-with.ts";
+import { runProgram } from "../../support/sociable-binary.ts";
+import { tempDir, type TempDir } from "../../support/temp-dir.ts";
+import { runInProcess } from "../fake-io.ts";
+
+const registry: CommandGroup = {
+  summary: "Test",
+  commands: {
+    completions: { summary: completionsCommand.summary, load: async () => completionsCommand },
+  },
+};
+const IMAGES = ["localhost:5000/app:1", "localhost:5000/app:2", "docker.io/library/alpine:3"];
+
+/** A directory with files, and a program `sociable` that knows some images. */
+async function stage(): Promise<TempDir & { readonly env: Readonly<Record<string, string>> }> {
+  const dir = await tempDir();
+  await mkdir(dir.join("bin"));
+  await mkdir(dir.join("work/layers"), { recursive: true });
+  await writeFile(dir.join("work/config file.toml"), "");
+  await writeFile(dir.join("bin/sociable"), `#!/bin/sh\nprintf '%s\\n' ${IMAGES.join(" ")}\n`);
+  await chmod(dir.join("bin/sociable"), 0o755);
+  return Object.assign(dir, {
+    env: { PATH: `${dir.join("bin")}:${process.env["PATH"] ?? ""}`, HOME: dir.path },
+  });
+}
+
+const LINES = [
+  { title: "commands", line: "sociable un", want: ["uninstall", "unmount"] },
+  { title: "commands of a group", line: "sociable ztoc get", want: ["get-file"] },
+  { title: "flags", line: "sociable create --span", want: ["--span-size"] },
+  { title: "a flag's words", line: "sociable create --log-level d", want: ["debug"] },
+  { title: "a command after a flag's value", line: "sociable --root /x unm", want: ["unmount"] },
+  { title: "images", line: "sociable ls docker", want: ["docker.io/library/alpine:3"] },
+  { title: "nothing where nothing is known", line: "sociable version x", want: [] },
+] as const;
+
+describeWith(["bash"], "bash completion", () => {
+  async function complete(line: string): Promise<readonly string[]> {
+    await using dir = await stage();
+    await writeFile(dir.join("c.bash"), bashCompletion(await completionNodes(commandRegistry)));
+    // As readline breaks it: at spaces, `=` and `:`.
+    const words = line.match(/[^ =:]+|[=:]|(?<= )$/g) ?? [];
+    const script = `cd ${dir.join("work")}; . ${dir.join("c.bash")}
+COMP_WORDBREAKS=$' \\t\\n=:'
+COMP_LINE='${line}'; COMP_POINT=\${#COMP_LINE}
+COMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")})
+COMP_CWORD=$((\${#COMP_WORDS[@]} - 1))
+_sociable
+printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const { stdout, stderr } = await runProgram(["bash", "-c", script], { env: dir.env });
+    expect(stderr).toBe("");
+    return linesOf(stdout);
+  }
+
+  test.each([...LINES])("completes $title", async ({ line, want }) => {
+    expect((await complete(line)).toSorted()).toEqual([...want]);
+  });
+
+  test.each([
+    {
+      title: "files, names with spaces whole",
+      line: "sociable config check conf",
+      want: ["config file.toml"],
+    },
+    { title: "directories", line: "sociable mount x lay", want: ["layers"] },
+    { title: "after the equals sign", line: "sociable ls --log-level=de", want: ["debug"] },
+    {
+      title: "an image after its colon",
+      line: "sociable ls localhost:5000/app:",
+      want: ["1", "2"],
+    },
+  ])("completes $title", async ({ line, want }) => {
+    expect(await complete(line)).toEqual(want);
+  });
+});
+
+describeWith(["fish"], "fish completion", () => {
+  async function complete(line: string): Promise<readonly string[]> {
+    await using dir = await stage();
+    await writeFile(dir.join("c.fish"), fishCompletion(await completionNodes(commandRegistry)));
+    const script = `cd ${dir.join("work")}; source ${dir.join("c.fish")}; complete -C '${line}'`;
+    const { stdout } = await runProgram(["fish", "--no-config", "-c", script], { env: dir.env });
+    return linesOf(stdout).map((found) => found.split("\t")[0] ?? "");
+  }
+
+  test.each([...LINES])("completes $title", async ({ line, want }) => {
+    expect((await complete(line)).toSorted()).toEqual([...want]);
+  });
+});
+
+describeWith(["zsh"], "zsh completion", () => {
+  test("is a script that loads", async () => {
+    await using dir = await stage();
+    await writeFile(dir.join("_sociable"), zshCompletion(await completionNodes(commandRegistry)));
+    const script = `fpath=(${dir.path} $fpath); autoload -Uz compinit && compinit -D -u
+autoload +X -Uz _sociable && print -r -- $_comps[sociable] \${+functions[_sociable]}`;
+    const { stdout, stderr } = await runProgram(["zsh", "-f", "-c", script], { env: dir.env });
+    expect({ stdout: Buffer.from(stdout).toString(), stderr }).toEqual({
+      stdout: "_sociable 1\n",
+      stderr: "",
+    });
+  });
+});
+
+describe("sociable completions", () => {
+  test.each([
+    { shell: "bash", says: "complete -F _sociable sociable\n" },
+    { shell: "zsh", says: "#compdef sociable\n" },
+    { shell: "fish", says: "complete -c sociable -f\n" },
+  ])("prints that of $shell", async ({ shell, says }) => {
+    const { code, stdout } = await runInProcess(["completions", shell], { registry });
+    expect({ code, says: stdout.includes(says) }).toEqual({ code: 0, says: true });
+  });
+
+  test("knows no other shell", async () => {
+    expect(await runInProcess(["completions", "tcsh"], { registry })).toMatchObject({ code: 2 });
+  });
+
+  test("lists no images where there is no state", async () => {
+    await using dir = await tempDir();
+    const words = ["completions", "images", "--root", dir.join("none")];
+    expect(await runInProcess(words, { registry })).toEqual({ code: 0, stdout: "", stderr: "" });
+  });
+});
+
+function linesOf(bytes: Uint8Array): readonly string[] {
+  return Buffer.from(bytes)
+    .toString()
+    .split("\n")
+    .filter((line) => line !== "");
+}
