@@ -3,16 +3,23 @@ import type { CliIo } from "./cli-io.ts";
 const BLOCKS = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"] as const;
 const ASCII = [" ", ".", ":", "-", "=", "+", "*", "#", "@"] as const;
 
-/** A character a cell, the higher the more of it is covered (0 to 1); only what is quite empty is a space. */
+/** A character a cell, the higher the more of it is covered (0 to 1): a space only where nothing is, the highest only where all is. */
 export function coverageBar(
   covered: Iterable<number>,
   { unicode }: { readonly unicode: boolean },
 ): string {
   const levels = unicode ? BLOCKS : ASCII;
   let bar = "";
-  for (const share of covered)
-    bar += levels[Math.ceil(share * 8 - 1e-9)] ?? levels[share > 0 ? 1 : 0];
+  for (const share of covered) bar += levels[coverageLevel(share, levels.length - 1)] ?? "";
   return bar;
+}
+
+/** 0 for nothing, `full` for all, and what lies between for the rest. */
+export function coverageLevel(share: number, full: number): number {
+  if (share <= 0) return 0;
+  // Sums of parts come out a little short.
+  if (share > 1 - 1e-9) return full;
+  return Math.min(full - 1, Math.max(1, Math.round(share * full)));
 }
 
 /** Whether the user's locale can show more than ASCII; a name for it comes first in this order, as in setlocale(3). */

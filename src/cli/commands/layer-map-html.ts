@@ -1,3 +1,4 @@
+import { coverageLevel } from "../bars.ts";
 import { formatByteSize } from "../byte-size.ts";
 import { coverage, type LayerMap, type MapDirectory, type MapSpan } from "./layer-map.ts";
 import { localRanges, straddledBorders } from "./layer-map-text.ts";
@@ -5,6 +6,8 @@ import { MAP_STYLE } from "./layer-map-style.ts";
 
 /** Parts of the tar that a directory's bar is drawn in. */
 const CELLS = 1000;
+/** Shades of a bar, as the style has them. */
+const LEVELS = 4;
 /** More spans than this are drawn several as one. */
 const MAX_SPAN_BOXES = 4096;
 /** Spans that have lines of their own through the whole picture. */
@@ -165,9 +168,9 @@ function directoryRow(directory: MapDirectory, { uncompressedSize: size }: Layer
   const about = `${name}\n${formatByteSize(bytes)} in ${counted(files, "file")} in ${counted(spans, "span")}`;
   let boxes = "";
   for (let cell = 0; cell < CELLS;) {
-    const level = levelOf(covered[cell] ?? 0);
+    const level = coverageLevel(covered[cell] ?? 0, LEVELS);
     let end = cell + 1;
-    while (end < CELLS && levelOf(covered[end] ?? 0) === level) end++;
+    while (end < CELLS && coverageLevel(covered[end] ?? 0, LEVELS) === level) end++;
     if (level > 0) {
       const from = formatByteSize((cell / CELLS) * size);
       const to = formatByteSize((end / CELLS) * size);
@@ -178,11 +181,6 @@ function directoryRow(directory: MapDirectory, { uncompressedSize: size }: Layer
   }
   const shown = escapeHtml(name);
   return `<div class="name" title="${shown}">${shown}</div>${barOf(boxes)}<div class="figure">${formatByteSize(bytes)}</div><div class="figure">${files}</div><div class="figure">${spans}</div>\n`;
-}
-
-/** 0 only for what is quite empty; 4 for what is full. */
-function levelOf(share: number): number {
-  return Math.min(4, Math.ceil(share * 4 - 1e-9) || (share > 0 ? 1 : 0));
 }
 
 function legendOf({ localSpans }: LayerMap): string {
