@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, utimesSync } from "node:fs";
+import { closeSync, constants, existsSync, fstatSync, openSync, utimesSync } from "node:fs";
 import type { WaitOptions } from "../async/wait-options.ts";
 import type { Logger } from "../observability/log.ts";
 import { isErrno } from "../oci/fs-errors.ts";
@@ -100,7 +100,8 @@ function openPart(path: string): number {
 /** The lock file with a shared lease on it; undefined when there is no such directory. */
 async function lease(paths: LayerPaths, options: WaitOptions): Promise<number | undefined> {
   for (;;) {
-    const fd = openLock(paths);
+    // Layers are looked for under several names: an error of the system takes longer to make than this.
+    const fd = existsSync(paths.directory) ? openLock(paths) : undefined;
     if (fd === undefined) return undefined;
     let isKept = false;
     try {
