@@ -1,15 +1,16 @@
 import type { WaitOptions } from "../async/wait-options.ts";
 import { isKind, SociError } from "../errors.ts";
+import type { Plugin } from "./api/introspection.ts";
 import type { ContainerdClient } from "./containerd-client.ts";
 
 /**
- * Whether containerd is there and has a snapshotter that works.
+ * The snapshotter's plugin, when containerd is there and has one that works.
  * @throws unavailable or permission-denied, or failed-precondition for the snapshotter, with a hint
  */
 export async function checkSnapshotter(
   client: ContainerdClient,
   { snapshotter, signal }: WaitOptions & { readonly snapshotter: string },
-): Promise<void> {
+): Promise<Plugin> {
   const plugins = await pluginsOf(client, { signal });
   const plugin = plugins.find(({ id }) => id === snapshotter);
   if (plugin === undefined) {
@@ -26,6 +27,7 @@ export async function checkSnapshotter(
       `Cannot use snapshotter "${snapshotter}": containerd says ${plugin.initError.message}`,
     );
   }
+  return plugin;
 }
 
 async function pluginsOf(client: ContainerdClient, { signal }: WaitOptions) {
@@ -52,5 +54,5 @@ function pluginHint(snapshotter: string): string {
   return `Put these lines into /etc/containerd/config.toml, and restart containerd:
 [proxy_plugins.${name}]
   type = "snapshot"
-  address = "/run/soci-snapshotter-grpc/soci-snapshotter-grpc.sock"`;
+  address = "/run/sociable/sociable.sock"`;
 }

@@ -10,7 +10,7 @@ import type { ContainerdNamespace } from "./containerd-client.ts";
 import { uncompressedLabels } from "./gc-labels.ts";
 import type { LayerDownloads } from "./layer-downloads.ts";
 import type { LayerStatus, PulledLayer } from "./pulled-layer.ts";
-import { layerLabels, REMOTE_SNAPSHOT_LABEL } from "./snapshot-labels.ts";
+import { layerLabels, REMOTE_SNAPSHOT_LABEL, WHOLE_IMAGE_LABEL } from "./snapshot-labels.ts";
 import type { SnapshotsClient } from "./snapshots-client.ts";
 
 export interface PrepareLayersOptions extends WaitOptions {
@@ -23,6 +23,8 @@ export interface PrepareLayersOptions extends WaitOptions {
   readonly diffIds: readonly Digest[];
   readonly index?: Digest | undefined;
   readonly downloads: LayerDownloads;
+  /** The snapshotter is ours: it can make one snapshot of all layers, where it serves them all. */
+  readonly atOnce?: boolean | undefined;
   readonly onLayer?: ((layer: PulledLayer) => void) | undefined;
 }
 
@@ -39,6 +41,10 @@ export async function prepareLayers(options: PrepareLayersOptions): Promise<Pull
   const chains = chainIds(diffIds);
   const present = await countPresent(snapshots, { chains, signal });
   await keep(space, { snapshotter: options.snapshotter, chainId: chains[present - 1], signal });
+  if (options.atOnce === true && present < chains.length) {
+    const pulled = await prepareAtOnce(snapshots, options);
+    if (pulled !== undefined) return pulled;
+  }
   const statuses: Promise<PulledLayer>[] = [];
   for (const [position, chainId] of chains.entries()) {
     const descriptor = layers[position];
@@ -72,6 +78,33 @@ export async function prepareLayers(options: PrepareLayersOptions): Promise<Pull
     statuses.push(Promise.resolve(tell("unpacked")));
   }
   return await Promise.all(statuses);
+}
+
+/**
+ * One snapshot for all layers, of the topmost's name, which is the one that containers stand on: each
+ * Prepare costs containerd two transactions that it syncs. `undefined` when it cannot be had.
+ */
+async function prepareAtOnce(
+  snapshots: SnapshotsClient,
+  options: PrepareLayersOptions,
+): Promise<PulledLayer[] | undefined> {
+  const { layers, diffIds, onLayer, signal } = options;
+  const chains = chainIds(diffIds);
+  const [top, chainId] = [layers.at(-1), chains.at(-1)];
+  if (top === undefined || chainId === undefined) return undefined;
+  const parent = undefined;
+  const labels = { [WHOLE_IMAGE_LABEL]: "true" };
+  const prepared = await prepare(snapshots, { ...options, chainId, parent, layers: [top], labels });
+  if (prepared !== undefined) {
+    await forget(snapshots, prepared.key);
+    return undefined;
+  }
+  const status = await statusOf(snapshots, chainId, { signal });
+  return layers.map((descriptor, position) => {
+    const layer = { descriptor, chainId: chains[position] ?? chainId, status };
+    onLayer?.(layer);
+    return layer;
+  });
 }
 
 /** How many layers are there, from the bottom: of a snapshot that is there its parents are, too. */
@@ -127,14 +160,16 @@ async function prepare(
     manifest,
     layers,
     index,
+    labels: more = {},
     signal,
   }: Omit<PrepareLayersOptions, "layers"> & {
+    readonly labels?: Labels;
     readonly chainId: Digest;
     readonly parent: Digest | undefined;
     readonly layers: readonly [Descriptor, ...Descriptor[]];
   },
 ): Promise<Prepared | undefined> {
-  const labels = layerLabels({ chainId, imageName, manifest, layers, index });
+  const labels = { ...layerLabels({ chainId, imageName, manifest, layers, index }), ...more };
   const key = `extract-${uniquePart()} ${chainId}`;
   try {
     const options = { labels, signal, ...(parent === undefined ? {} : { parent }) };

@@ -11,6 +11,7 @@ import { isIndexType } from "../oci/media-types.ts";
 import { formatPlatform, hostPlatform, normalizePlatform, platformRank } from "../oci/platform.ts";
 import { formatReference, type Reference } from "../oci/reference.ts";
 import { type ResolvedImage, resolveImage } from "../oci/resolve-image.ts";
+import type { Plugin } from "./api/introspection.ts";
 import type { Labels } from "./api/snapshots.ts";
 import { chainIds } from "./chain-ids.ts";
 import { checkSnapshotter } from "./check-snapshotter.ts";
@@ -32,11 +33,24 @@ export interface PullImageOptions extends WaitOptions {
   readonly platform?: Platform | undefined;
   /** The SOCI index that the snapshotter is to use, in the place of the one it would find. */
   readonly index?: Digest | undefined;
-  /** As soon as it is known what is pulled: the image's complete name, and its manifest. */
-  readonly onManifest?: ((name: string, manifest: Digest) => void) | undefined;
+  /**
+   * Tells the snapshotter ahead what is pulled, at the socket where it listens, so that it can begin;
+   * whether it is ours and has understood. Such a one may make one snapshot of all layers.
+   */
+  readonly announce?:
+    ((socket: string, image: AnnouncedPull, options: WaitOptions) => Promise<boolean>) | undefined;
+  /** A snapshot for each layer, whatever the snapshotter can do. */
+  readonly eachLayer?: boolean | undefined;
   /** As soon as it is known, bottom first. */
   readonly onLayer?: ((layer: PulledLayer) => void) | undefined;
   readonly onDownload?: ((layer: Descriptor) => Download) | undefined;
+}
+
+export interface AnnouncedPull {
+  readonly namespace: string;
+  /** The image's complete name. */
+  readonly imageReference: string;
+  readonly manifestDigest: Digest;
 }
 
 export interface PulledImage {
@@ -52,6 +66,7 @@ export interface PulledImage {
 
 const LEASE_MS = 24 * 3600 * 1000;
 const CLEANUP_MS = 5000;
+const ANNOUNCE_MS = 1000;
 
 /**
  * Pulls an image into containerd, through any snapshotter: manifests and config into its content store,
@@ -66,15 +81,17 @@ export async function pullImage(options: PullImageOptions): Promise<PulledImage>
   const id = `sociable-pull-${randomUUID()}`;
   const space = client.namespace(namespace);
   let mayHaveLease = false;
+  const plugin = checkSnapshotter(client, { snapshotter, signal: inner });
   const leased = (async () => {
-    await checkSnapshotter(client, { snapshotter, signal: inner });
+    await plugin;
     const expires = new Date(Date.now() + LEASE_MS);
     mayHaveLease = true;
     await space.leases.create(id, { expires, signal: inner });
   })();
   // The way to containerd and that to the registry begin at once; whichever fails first is told.
   leased.catch((error: unknown) => controller.abort(error));
-  const pull = new Pull({ ...options, signal: inner }, { space: space.withLease(id), leased });
+  const parts = { space: space.withLease(id), plugin, leased };
+  const pull = new Pull({ ...options, signal: inner }, parts);
   try {
     return await pull.run();
   } catch (error) {
@@ -104,6 +121,7 @@ interface Document {
 class Pull {
   readonly #options: PullImageOptions;
   readonly #space: ContainerdNamespace;
+  readonly #plugin: Promise<Plugin>;
   readonly #leased: Promise<void>;
   readonly #downloads: LayerDownloads;
   readonly #source: Labels;
@@ -111,11 +129,20 @@ class Pull {
 
   constructor(
     options: PullImageOptions,
-    { space, leased }: { readonly space: ContainerdNamespace; readonly leased: Promise<void> },
+    {
+      space,
+      plugin,
+      leased,
+    }: {
+      readonly space: ContainerdNamespace;
+      readonly plugin: Promise<Plugin>;
+      readonly leased: Promise<void>;
+    },
   ) {
     const { source, reference, onDownload } = options;
     this.#options = options;
     this.#space = space;
+    this.#plugin = plugin;
     this.#leased = leased;
     this.#source = sourceLabels(reference.registry, reference.repository);
     this.#downloads = new LayerDownloads({
@@ -128,11 +155,11 @@ class Pull {
 
   async run(): Promise<PulledImage> {
     const { source, reference, snapshotter, platform, index, signal } = this.#options;
-    const { onManifest, onLayer } = this.#options;
+    const { eachLayer = false, onLayer } = this.#options;
     const name = formatReference(reference);
     const image = await resolveImage(source, { platform: platform ?? hostPlatform(), signal });
     const { descriptor, bytes, manifest } = image;
-    onManifest?.(name, descriptor.digest);
+    const announced = this.#announce(name, descriptor.digest);
     this.#write({ kind: "manifest", descriptor, bytes, labels: contentLabels(manifest) });
     const [config] = await Promise.all([this.#config(image), this.#writeIndexes(image)]);
     const chainId = chainIds(config.diffIds).at(-1);
@@ -146,6 +173,7 @@ class Pull {
       diffIds: config.diffIds,
       index,
       downloads: this.#downloads,
+      atOnce: (await announced) && !eachLayer,
       onLayer,
       signal,
     });
@@ -155,6 +183,24 @@ class Pull {
     await this.#space.images.put(name, { target, signal });
     const found = normalizePlatform(config.platform);
     return { name, target: image.root, manifest: descriptor, platform: found, chainId, layers };
+  }
+
+  /** Never rejects: what comes of it is only how fast the pull is. */
+  async #announce(imageReference: string, manifestDigest: Digest): Promise<boolean> {
+    const { announce, namespace, index, signal } = this.#options;
+    // An index that is given is told by labels alone.
+    if (announce === undefined || index !== undefined) return false;
+    try {
+      const socket = (await this.#plugin).exports["address"];
+      if (socket === undefined) return false;
+      const late = AbortSignal.timeout(ANNOUNCE_MS);
+      const either = signal === undefined ? late : AbortSignal.any([signal, late]);
+      const image = { namespace, imageReference, manifestDigest };
+      return await announce(socket, image, { signal: either });
+    } catch {
+      // Another snapshotter, or none: what is wrong shows when it is used.
+      return false;
+    }
   }
 
   /** Resolves when nothing of it goes on, however it ended. */

@@ -15,6 +15,11 @@ export const IMAGE_LAYERS_LABEL = "containerd.io/snapshot/cri.image-layers";
 export const LAYER_SIZE_LABEL = "containerd.io/snapshot/remote/soci.size";
 export const IMAGE_LAYER_SIZES_LABEL = "containerd.io/snapshot/remote/image.layers.size";
 export const INDEX_DIGEST_LABEL = "containerd.io/snapshot/remote/soci.index.digest";
+/**
+ * Of ours: all layers of the image are wanted as one snapshot, of the name of the topmost. Each Prepare
+ * costs containerd two synced transactions, which is most of what a lazy pull of many layers takes.
+ */
+export const WHOLE_IMAGE_LABEL = "containerd.io/snapshot/remote/sociable.whole-image";
 
 /** containerd takes no label whose key and value together are longer. */
 export const MAX_LABEL_BYTES = 4096;

@@ -26,22 +26,33 @@ export function decodeSnapshotRow(row: SnapshotRow): Snapshot {
     updatedAt: row.updated_at,
     labels: decodeLabels(row),
     usage: { size: row.size, inodes: row.inodes },
-    layer: row.layer === null ? undefined : decodeServedLayer(row.layer, row.id),
+    layers: row.layers === null ? undefined : decodeServedLayers(row.layers, row.id),
   };
 }
 
 function decodeLabels({ id, labels }: SnapshotRow): Labels {
-  const value = parseObject(labels, id, "labels");
+  const value = objectOf(parseJson(labels, id, "labels"), id, "labels");
   for (const [key, label] of Object.entries(value)) {
     if (typeof label !== "string") throw badRow(id, `label ${JSON.stringify(key)} is no text`);
   }
   return value as Labels;
 }
 
-/** The layer of a row, from its JSON; `id` names the row in the error. @throws data-loss */
-export function decodeServedLayer(text: string, id: number): ServedLayer {
-  const value = parseObject(text, id, "layer");
-  const { digest, cacheKey, size, mediaType, namespace, imageReference, manifestDigest } = value;
+/** The layers of a row, from its JSON; `id` names the row in the error. @throws data-loss */
+export function decodeServedLayers(text: string, id: number): readonly ServedLayer[] {
+  const list = parseJson(text, id, "layers");
+  if (!Array.isArray(list) || list.length === 0) {
+    throw badRow(id, "layers is no list of layers");
+  }
+  return list.map((layer: unknown) => servedLayerOf(layer, id));
+}
+
+function servedLayerOf(layer: unknown, id: number): ServedLayer {
+  const { digest, cacheKey, size, mediaType, namespace, imageReference, manifestDigest } = objectOf(
+    layer,
+    id,
+    "a layer",
+  );
   if (
     typeof digest !== "string" ||
     !isDigest(digest) ||
@@ -55,18 +66,20 @@ export function decodeServedLayer(text: string, id: number): ServedLayer {
     typeof manifestDigest !== "string" ||
     !isDigest(manifestDigest)
   ) {
-    throw badRow(id, `layer is ${text.slice(0, 300)}`);
+    throw badRow(id, `a layer is ${JSON.stringify(layer).slice(0, 300)}`);
   }
   return { digest, cacheKey, size, mediaType, namespace, imageReference, manifestDigest };
 }
 
-function parseObject(text: string, id: number, what: string): Readonly<Record<string, unknown>> {
-  let value: unknown;
+function parseJson(text: string, id: number, what: string): unknown {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch (cause) {
     throw badRow(id, `${what} is no JSON`, cause);
   }
+}
+
+function objectOf(value: unknown, id: number, what: string): Readonly<Record<string, unknown>> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw badRow(id, `${what} is no object`);
   }

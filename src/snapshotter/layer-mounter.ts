@@ -40,6 +40,17 @@ export type LayerAnswer =
   /** containerd unpacks it. */
   | { readonly kind: "refused"; readonly reason: RefusalReason; readonly detail: string };
 
+/** All layers of an image, bottom first; of several refusals the first. */
+export type ImageAnswer =
+  | {
+      readonly kind: "served";
+      readonly layers: readonly ServedLayer[];
+      /** Some were fetched whole. */
+      readonly isWhole: boolean;
+      readonly hasIndex: boolean;
+    }
+  | Extract<LayerAnswer, { kind: "refused" }>;
+
 export type RefusalReason =
   | "no-index"
   | "no-ztoc"
@@ -83,7 +94,9 @@ export interface LayerMounter {
    * signal's reason.
    */
   prepareLayer(request: LayerRequest, options?: WaitOptions): Promise<LayerAnswer>;
-  /** A committed snapshot is this layer: keep it, until release(snapshot). */
+  /** The same for all layers of the image that the request is about. */
+  prepareImage(request: LayerRequest, options?: WaitOptions): Promise<ImageAnswer>;
+  /** A committed snapshot is, or has, this layer: keep it, until release(snapshot). */
   holdLayer(snapshot: string, layer: ServedLayer): void;
   /**
    * The directory that shows these layers (bottom first) merged; ready when it resolves. Idempotent.

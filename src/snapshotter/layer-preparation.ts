@@ -1,4 +1,5 @@
 import type { WaitOptions } from "../async/wait-options.ts";
+import { WHOLE_IMAGE_LABEL } from "../containerd/snapshot-labels.ts";
 import { SociError } from "../errors.ts";
 import type { Logger } from "../observability/log.ts";
 import {
@@ -8,7 +9,7 @@ import {
   REMOTE_LABEL,
   REMOTE_LABEL_VALUE,
 } from "./labels.ts";
-import type { LayerAnswer, LayerMounter, RefusalReason } from "./layer-mounter.ts";
+import type { ImageAnswer, LayerMounter, LayerRequest, RefusalReason } from "./layer-mounter.ts";
 import type { Metastore, NewSnapshot } from "./metastore.ts";
 import { REF_LABEL } from "./metastore-schema.ts";
 import { holderOf } from "./snapshot.ts";
@@ -54,7 +55,7 @@ export class LayerPreparation {
    * containerd has to unpack it.
    */
   async prepare(layer: LayerToPrepare, wait: WaitOptions = {}): Promise<void> {
-    const { mounter, log: base } = this.#options;
+    const { log: base } = this.#options;
     const { namespace = "", target, name, parent = "" } = layer;
     if (namespace === "") {
       throw new SociError("failed-precondition", "context has no namespace attached");
@@ -66,7 +67,7 @@ export class LayerPreparation {
     const refused = this.#whyNotHere(layer);
     if (refused !== undefined) return this.#defer(refused.reason, refused.detail, log);
 
-    const answer = await mounter.prepareLayer(request, wait);
+    const answer = await this.#ask(layer, request, wait);
     wait.signal?.throwIfAborted();
     if (answer.kind === "refused") {
       this.#reportFailure(answer, log);
@@ -96,7 +97,7 @@ export class LayerPreparation {
     const found = metastore.find(layer.target);
     // containerd looks for a committed one with this label, over this parent.
     if (
-      found?.layer === undefined ||
+      found?.layers === undefined ||
       found.parent?.id !== parent?.id ||
       found.labels[REF_LABEL] !== layer.target
     ) {
@@ -112,8 +113,11 @@ export class LayerPreparation {
   ): { readonly reason: RefusalReason; readonly detail: string } | undefined {
     const { metastore } = this.#options;
     const parent = metastore.parentOf(layer);
-    if (parent !== undefined && parent.layer === undefined) {
+    if (parent !== undefined && parent.layers === undefined) {
       return { reason: "not-served-parent", detail: "the layer below was unpacked" };
+    }
+    if (parent !== undefined && isWholeImage(layer)) {
+      return { reason: "not-served-parent", detail: "a whole image stands on nothing" };
     }
     if (metastore.find(layer.target) !== undefined) {
       return { reason: "internal", detail: "another snapshot has the name of the target" };
@@ -123,7 +127,7 @@ export class LayerPreparation {
 
   #commit(
     layer: LayerToPrepare,
-    { layer: served, isWhole, hasIndex }: Extract<LayerAnswer, { kind: "served" }>,
+    { layers, isWhole, hasIndex }: Extract<ImageAnswer, { kind: "served" }>,
     log: Logger,
   ): void {
     const { metastore, mounter, events } = this.#options;
@@ -136,13 +140,13 @@ export class LayerPreparation {
           labels: {
             ...labels,
             [REMOTE_LABEL]: REMOTE_LABEL_VALUE,
-            [NAMESPACE_LABEL]: served.namespace,
+            [NAMESPACE_LABEL]: layer.namespace ?? "",
             ...(hasIndex ? { [HAS_INDEX_LABEL]: "true" } : {}),
           },
         },
-        served,
+        layers,
       );
-      mounter.holdLayer(holderOf(snapshot), served);
+      for (const served of layers) mounter.holdLayer(holderOf(snapshot), served);
     } catch (error) {
       log.warn("failed to internally commit remote snapshot", { [REMOTE]: "false", error });
       throw error;
@@ -155,7 +159,20 @@ export class LayerPreparation {
     events.layerServed?.({ isWhole });
   }
 
-  #reportFailure({ reason, detail }: Extract<LayerAnswer, { kind: "refused" }>, log: Logger): void {
+  async #ask(
+    layer: LayerToPrepare,
+    request: LayerRequest,
+    wait: WaitOptions,
+  ): Promise<ImageAnswer> {
+    const { mounter } = this.#options;
+    if (isWholeImage(layer)) return await mounter.prepareImage(request, wait);
+    const answer = await mounter.prepareLayer(request, wait);
+    if (answer.kind === "refused") return answer;
+    const { layer: served, ...rest } = answer;
+    return { ...rest, layers: [served] };
+  }
+
+  #reportFailure({ reason, detail }: Extract<ImageAnswer, { kind: "refused" }>, log: Logger): void {
     const level = ORDINARY.has(reason) ? "info" : "warn";
     log[level]("failed to prepare remote snapshot", { [REMOTE]: "false", reason, error: detail });
   }
@@ -164,4 +181,8 @@ export class LayerPreparation {
     log.info("deferring to container runtime", { [DEFERRED]: "true", reason, detail });
     this.#options.events.layerRefused?.(reason);
   }
+}
+
+function isWholeImage({ labels }: LayerToPrepare): boolean {
+  return labels[WHOLE_IMAGE_LABEL] === "true";
 }

@@ -16,8 +16,8 @@ export const SCHEMA = `
     ref TEXT GENERATED ALWAYS AS (labels ->> '$."${REF_LABEL}"') STORED,
     size INTEGER NOT NULL,
     inodes INTEGER NOT NULL,
-    layer TEXT,
-    CHECK (layer IS NULL OR kind = 'committed')
+    layers TEXT,
+    CHECK (layers IS NULL OR kind = 'committed')
   ) STRICT;
   CREATE INDEX snapshots_by_parent ON snapshots (parent_id) WHERE parent_id IS NOT NULL;
   CREATE INDEX snapshots_by_ref ON snapshots (ref) WHERE ref IS NOT NULL;
@@ -35,12 +35,12 @@ export interface SnapshotRow {
   readonly labels: string;
   readonly size: number;
   readonly inodes: number;
-  readonly layer: string | null;
+  readonly layers: string | null;
 }
 
 /** Rows of SnapshotRow; `s` is the table to put conditions on. */
 export const SELECT_SNAPSHOT = `
-  SELECT s.id, s.name, s.parent_id, p.name AS parent, s.kind, s.created_at, s.updated_at, s.labels, s.size, s.inodes, s.layer
+  SELECT s.id, s.name, s.parent_id, p.name AS parent, s.kind, s.created_at, s.updated_at, s.labels, s.size, s.inodes, s.layers
   FROM snapshots s LEFT JOIN snapshots p ON p.id = s.parent_id`;
 
 /** The snapshots below one, its parent first. */
@@ -50,6 +50,6 @@ export const SELECT_ANCESTORS = `
     UNION ALL
     SELECT t.parent_id, depth + 1 FROM chain JOIN snapshots t ON t.id = chain.id WHERE t.parent_id IS NOT NULL
   )
-  SELECT s.id, s.name, s.parent_id, p.name AS parent, s.kind, s.created_at, s.updated_at, s.labels, s.size, s.inodes, s.layer
+  SELECT s.id, s.name, s.parent_id, p.name AS parent, s.kind, s.created_at, s.updated_at, s.labels, s.size, s.inodes, s.layers
   FROM chain JOIN snapshots s ON s.id = chain.id LEFT JOIN snapshots p ON p.id = s.parent_id
   ORDER BY depth`;

@@ -118,9 +118,9 @@ export class Metastore implements Disposable {
   }
 
   /** Adds a committed snapshot that a LayerMounter shows. @throws as create() */
-  createServed(snapshot: NewSnapshot, layer: ServedLayer): Snapshot {
+  createServed(snapshot: NewSnapshot, layers: readonly ServedLayer[]): Snapshot {
     return this.#write(() => {
-      this.#insert("committed", snapshot, this.parentOf(snapshot), layer);
+      this.#insert("committed", snapshot, this.parentOf(snapshot), layers);
       return this.get(snapshot.name);
     });
   }
@@ -258,7 +258,7 @@ export class Metastore implements Disposable {
       () =>
         new Set(
           this.#db
-            .query<{ id: number }, []>("SELECT id FROM snapshots WHERE layer IS NULL")
+            .query<{ id: number }, []>("SELECT id FROM snapshots WHERE layers IS NULL")
             .all()
             .map(({ id }) => id),
         ),
@@ -307,12 +307,12 @@ export class Metastore implements Disposable {
     kind: Snapshot["kind"],
     { name, labels }: NewSnapshot,
     parent: Snapshot | undefined,
-    layer?: ServedLayer,
+    layers?: readonly ServedLayer[],
   ): number {
     const now = this.#clock.now();
     const { lastInsertRowid } = this.#db
       .query(
-        "INSERT INTO snapshots (name, parent_id, kind, created_at, updated_at, labels, size, inodes, layer) VALUES ($name, $parent, $kind, $now, $now, $labels, $size, $inodes, $layer)",
+        "INSERT INTO snapshots (name, parent_id, kind, created_at, updated_at, labels, size, inodes, layers) VALUES ($name, $parent, $kind, $now, $now, $labels, $size, $inodes, $layers)",
       )
       .run({
         name,
@@ -321,7 +321,7 @@ export class Metastore implements Disposable {
         now,
         labels: JSON.stringify(withoutEmpty(labels)),
         ...NO_USAGE,
-        layer: layer === undefined ? null : JSON.stringify(layer),
+        layers: layers === undefined ? null : JSON.stringify(layers),
       });
     return Number(lastInsertRowid);
   }

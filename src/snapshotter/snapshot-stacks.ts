@@ -68,8 +68,9 @@ export class SnapshotStacks {
     const layers: { snapshot: string; layer: ServedLayer }[] = [];
     const stacks: { layers: readonly ServedLayer[]; options: MountStackOptions }[] = [];
     for (const snapshot of metastore.byIds(metastore.ids())) {
-      if (snapshot.layer !== undefined) {
-        layers.push({ snapshot: holderOf(snapshot), layer: snapshot.layer });
+      if (snapshot.layers !== undefined) {
+        const holder = holderOf(snapshot);
+        layers.push(...snapshot.layers.map((layer) => ({ snapshot: holder, layer })));
       } else if (snapshot.kind !== "committed") {
         const stack = stackOf(snapshot, this.#below(snapshot));
         if (stack !== undefined) stacks.push(stack);
@@ -81,14 +82,17 @@ export class SnapshotStacks {
   #below({ id, parent }: Snapshot): Below {
     if (parent === undefined) return { local: [], stack: undefined };
     const ancestors = this.#options.metastore.ancestors(id);
-    const at = ancestors.findIndex(({ layer }) => layer !== undefined);
+    const at = ancestors.findIndex(({ layers }) => layers !== undefined);
     const top = ancestors[at];
     if (top === undefined) return { local: ancestors, stack: undefined };
-    const layers = ancestors.slice(at).map((one) => {
-      if (one.layer !== undefined) return one.layer;
-      throw new Error(`Snapshot ${top.id} is served over ${one.id}, which is not`);
-    });
-    return { local: ancestors.slice(0, at), stack: { layers: layers.toReversed(), top } };
+    const layers = ancestors
+      .slice(at)
+      .toReversed()
+      .flatMap((one) => {
+        if (one.layers !== undefined) return one.layers;
+        throw new Error(`Snapshot ${top.id} is served over ${one.id}, which is not`);
+      });
+    return { local: ancestors.slice(0, at), stack: { layers, top } };
   }
 }
 

@@ -15,8 +15,11 @@ export interface Snapshot {
   readonly labels: Labels;
   /** What was stored at Commit. */
   readonly usage: Usage;
-  /** Of a committed snapshot that a LayerMounter shows; it has no directory. */
-  readonly layer: ServedLayer | undefined;
+  /**
+   * Of a committed snapshot that a LayerMounter shows: the layers that it is, bottom first; one, unless
+   * an image was prepared as a whole. It has no directory.
+   */
+  readonly layers: readonly ServedLayer[] | undefined;
 }
 
 export interface SnapshotParent {

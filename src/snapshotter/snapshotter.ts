@@ -238,7 +238,7 @@ export class Snapshotter implements AsyncDisposable {
 
   /** The root directory of what is above belongs to whom that below does. */
   #ownerOf(parent: Snapshot | undefined): Owner | undefined {
-    return parent === undefined || parent.layer !== undefined
+    return parent === undefined || parent.layers !== undefined
       ? undefined
       : this.#directories.ownerOf(parent.id);
   }

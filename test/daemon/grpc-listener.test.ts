@@ -44,7 +44,11 @@ test("listen() makes the directory, answers calls, and leaves no socket behind",
     using client = new DaemonClient(path);
     const [report] = await client.explain([DIGEST]);
     expect(report).toMatchObject({ digest: DIGEST, localBytes: 2, refusal: "no reason" });
-    await client.announce({ namespace: "default", imageReference: "example.com/app:1", manifestDigest: DIGEST });
+    await client.announce({
+      namespace: "default",
+      imageReference: "example.com/app:1",
+      manifestDigest: DIGEST,
+    });
   }
   expect(announced).toEqual(["example.com/app:1"]);
   expect(existsSync(path)).toBe(false);
@@ -77,7 +81,10 @@ test("listen() leaves alone what is no socket", async () => {
 test("listen() says that a directory cannot be made, and how to make it", async () => {
   await using dir = await tempDir();
   const failure = await rejectionOf(listen(dir.join("a", "b", "s.sock")));
-  expect(failure).toMatchObject({ kind: "failed-precondition", hint: expect.stringContaining("mkdir -p") });
+  expect(failure).toMatchObject({
+    kind: "failed-precondition",
+    hint: expect.stringContaining("mkdir -p"),
+  });
 });
 
 test("a client of a socket where nobody listens hears that it is unavailable", async () => {

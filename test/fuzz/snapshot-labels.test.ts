@@ -2,7 +2,7 @@ import { expect } from "bun:test";
 import fc from "fast-check";
 import { isKind } from "../../src/errors.ts";
 import { digestOf } from "../../src/oci/digest.ts";
-import { decodeServedLayer } from "../../src/snapshotter/decode-snapshot-row.ts";
+import { decodeServedLayers } from "../../src/snapshotter/decode-snapshot-row.ts";
 import { hostRootOf, idMappingsOf } from "../../src/snapshotter/id-mappings.ts";
 import type { IdMappings } from "../../src/snapshotter/layer-mounter.ts";
 import { fuzz } from "./fuzz.ts";
@@ -55,6 +55,7 @@ fuzz(
 
 const layer = {
   digest: digestOf("layer"),
+  cacheKey: "k",
   size: 5,
   mediaType: "m",
   namespace: "n",
@@ -63,14 +64,14 @@ const layer = {
 };
 
 fuzz(
-  "decodeServedLayer() takes what was written and refuses anything else",
+  "decodeServedLayers() takes what was written and refuses anything else",
   { runs: 2000 },
   fc.tuple(fc.constantFrom(...Object.keys(layer)), fc.jsonValue(), fc.boolean()),
   ([key, value, keep]) => {
     const changed = keep ? layer : { ...layer, [key]: value };
-    const written = JSON.stringify(changed);
+    const written = JSON.stringify([changed]);
     try {
-      expect(JSON.stringify(decodeServedLayer(written, 1))).toBe(written);
+      expect(JSON.stringify(decodeServedLayers(written, 1))).toBe(written);
     } catch (error) {
       if (!isKind(error, "data-loss")) throw error;
       expect(keep).toBe(false);
@@ -79,12 +80,12 @@ fuzz(
 );
 
 fuzz(
-  "decodeServedLayer() refuses any other text",
+  "decodeServedLayers() refuses any other text",
   { runs: 1000 },
   fc.oneof(fc.string(), fc.json()),
   (written) => {
     try {
-      decodeServedLayer(written, 1);
+      decodeServedLayers(written, 1);
     } catch (error) {
       if (!isKind(error, "data-loss")) throw error;
       return;

@@ -38,7 +38,7 @@ test("Metastore gives back every field, also when it was opened again", () =>
     let made: unknown;
     {
       using store = Metastore.open(file);
-      store.createServed({ name: "one", labels: { [REF]: "one", "a.b/c": 'quo"ted' } }, LAYER);
+      store.createServed({ name: "one", labels: { [REF]: "one", "a.b/c": 'quo"ted' } }, [LAYER]);
       made = store.create("active", { name: "a", parent: "one", labels: { x: "" } });
     }
     using store = Metastore.open(file);
@@ -47,7 +47,7 @@ test("Metastore gives back every field, also when it was opened again", () =>
     expect(store.get("one")).toMatchObject({
       id: 1,
       kind: "committed",
-      layer: LAYER,
+      layers: [LAYER],
       usage: NO_USAGE,
       labels: { [REF]: "one", "a.b/c": 'quo"ted' },
     });
@@ -98,18 +98,18 @@ test("Metastore says where it cannot be", () =>
   }));
 
 test.each([
-  { title: "labels that are no JSON", sql: "labels = '{}', kind = 'committed', layer = '{'" },
+  { title: "labels that are no JSON", sql: "labels = '{}', kind = 'committed', layers = '{'" },
   { title: "labels that are a list", sql: "labels = '[]'" },
   { title: "a label that is a number", sql: "labels = '{\"a\":1}'" },
-  { title: "a layer that is text", sql: "kind = 'committed', layer = '\"x\"'" },
-  { title: "a layer without fields", sql: "kind = 'committed', layer = '{}'" },
+  { title: "a layer that is text", sql: "kind = 'committed', layers = '\"x\"'" },
+  { title: "a layer without fields", sql: "kind = 'committed', layers = '[{}]'" },
   {
     title: "a layer of a negative size",
-    sql: `kind = 'committed', layer = '${JSON.stringify({ ...LAYER, size: -1 })}'`,
+    sql: `kind = 'committed', layers = '${JSON.stringify([{ ...LAYER, size: -1 }])}'`,
   },
   {
     title: "a layer whose digest is none",
-    sql: `kind = 'committed', layer = '${JSON.stringify({ ...LAYER, digest: "../../x" })}'`,
+    sql: `kind = 'committed', layers = '${JSON.stringify([{ ...LAYER, digest: "../../x" }])}'`,
   },
 ])("Metastore says which row is bad: $title", ({ sql }) =>
   withFile((file) => {
@@ -130,7 +130,7 @@ test("Metastore says that a parent's row is gone", () =>
   withFile((file) => {
     {
       using store = Metastore.open(file);
-      store.createServed({ name: "one", labels: {} }, LAYER);
+      store.createServed({ name: "one", labels: {} }, [LAYER]);
       store.create("active", { name: "a", parent: "one", labels: {} });
     }
     tamper(file, "PRAGMA foreign_keys = OFF", "DELETE FROM snapshots WHERE name = 'one'");
@@ -153,7 +153,7 @@ test("Metastore.create() leaves no row when what belongs to it cannot be made", 
 test("Metastore.create() tells the id and the parent of what is to be made", () =>
   withFile((file) => {
     using store = Metastore.open(file);
-    store.createServed({ name: "one", labels: {} }, LAYER);
+    store.createServed({ name: "one", labels: {} }, [LAYER]);
     const seen: unknown[] = [];
     store.create("view", { name: "v", parent: "one", labels: {} }, (id, parent) =>
       seen.push(id, parent?.name),
@@ -172,8 +172,8 @@ test("Metastore never gives an id again that a row has had", () =>
 test("Metastore.ids() finds by the label snapshot.ref, by what it is now", () =>
   withFile((file) => {
     using store = Metastore.open(file);
-    const { id } = store.createServed({ name: "one", labels: { [REF]: "x" } }, LAYER);
-    store.createServed({ name: "two", labels: { ref: "x" } }, LAYER);
+    const { id } = store.createServed({ name: "one", labels: { [REF]: "x" } }, [LAYER]);
+    store.createServed({ name: "two", labels: { ref: "x" } }, [LAYER]);
     expect(store.ids({ ref: "x" })).toEqual([id]);
     store.update("one", { [REF]: "y" }, [`labels.${REF}`]);
     expect(store.ids({ ref: "x" })).toEqual([]);
@@ -192,7 +192,7 @@ test("Metastore.byIds() gives those that are there, by name", () =>
 test("Metastore.idsWithDirectory() leaves out what is served", () =>
   withFile((file) => {
     using store = Metastore.open(file);
-    store.createServed({ name: "one", labels: {} }, LAYER);
+    store.createServed({ name: "one", labels: {} }, [LAYER]);
     const { id } = store.create("active", { name: "a", parent: "one", labels: {} });
     expect([...store.idsWithDirectory()]).toEqual([id]);
   }));

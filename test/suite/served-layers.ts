@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { WHOLE_IMAGE_LABEL } from "../../src/containerd/snapshot-labels.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { createLogger, type Logger, type LogRecord } from "../../src/observability/log.ts";
 import type { LayerAnswer, RefusalReason } from "../../src/snapshotter/layer-mounter.ts";
@@ -96,6 +97,38 @@ export function describeServedLayers({ name, open }: ServedLayersSuite): void {
       expect((await opened.calls.list(filter)).map((info) => info.name)).toEqual([targetOf("b")]);
       const other = `labels."containerd.io/snapshot.ref"==${targetOf("b")},parent==""`;
       expect(await opened.calls.list(other)).toEqual([]);
+    });
+
+    test("makes one snapshot of a whole image where that is asked for", async () => {
+      await using opened = await open();
+      const digests = ["a", "b", "c"].map(layerDigest);
+      opened.mounter.image = digests;
+      const { labels, ...rest } = layerToMake("c");
+      const whole = { ...labels, [WHOLE_IMAGE_LABEL]: "true" };
+      expect(await rejectionOf(opened.calls.prepare({ ...rest, labels: whole }))).toMatchObject(
+        ALREADY,
+      );
+      expect((await opened.calls.list()).map((info) => info.name)).toEqual([targetOf("c")]);
+      await opened.calls.prepare({ key: "box", parent: targetOf("c"), labels: {} });
+      const [stack] = opened.mounter.stacks.values();
+      expect(stack?.layers.map(({ digest }) => digest)).toEqual(digests);
+      await opened.calls.remove("box");
+      await opened.calls.remove(targetOf("c"));
+      expect(opened.mounter.layers.size).toBe(0);
+    });
+
+    test("leaves a whole image to containerd when a layer of it cannot be served", async () => {
+      await using opened = await open();
+      opened.mounter.image = ["a", "b"].map(layerDigest);
+      const { answer } = opened.mounter;
+      const refused = refuse("no-ztoc");
+      opened.mounter.answer = (request, signal) =>
+        request.layerDigest === layerDigest("a") ? refused() : answer(request, signal);
+      const { labels, ...rest } = layerToMake("b");
+      const whole = { ...labels, [WHOLE_IMAGE_LABEL]: "true" };
+      const mounts = await opened.calls.prepare({ ...rest, labels: whole });
+      expect(mounts).toMatchObject([{ type: "bind" }]);
+      expect((await opened.calls.stat(rest.key)).kind).toBe("active");
     });
 
     test("needs a namespace", async () => {

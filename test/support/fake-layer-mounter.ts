@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { SociError } from "../../src/errors.ts";
 import { type Digest, digestOf, hexOf } from "../../src/oci/digest.ts";
 import type {
+  ImageAnswer,
   LayerAnswer,
   LayerMounter,
   LayerRequest,
@@ -47,7 +48,14 @@ export class FakeLayerMounter implements LayerMounter {
   /** By snapshot. */
   readonly layers = new Map<string, ServedLayer>();
   /** By holder. */
-  readonly stacks = new Map<string, { readonly directory: string; options: MountStackOptions }>();
+  readonly stacks = new Map<
+    string,
+    {
+      readonly directory: string;
+      readonly layers: readonly ServedLayer[];
+      options: MountStackOptions;
+    }
+  >();
   restored: RestoredSnapshots | undefined;
   cleanups = 0;
   readonly #directory: string;
@@ -64,8 +72,26 @@ export class FakeLayerMounter implements LayerMounter {
     return await this.answer(request, signal);
   }
 
+  /** The layers of every image, bottom first. */
+  image: readonly Digest[] = [];
+
+  async prepareImage(
+    request: LayerRequest,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<ImageAnswer> {
+    const layers: ServedLayer[] = [];
+    for (const layerDigest of this.image) {
+      const answer = await this.prepareLayer({ ...request, layerDigest }, options);
+      if (answer.kind === "refused") return answer;
+      layers.push(answer.layer);
+    }
+    return { kind: "served", layers, isWhole: false, hasIndex: true };
+  }
+
   holdLayer(snapshot: string, layer: ServedLayer): void {
-    if (this.layers.has(snapshot)) throw new Error(`${snapshot} is held already`);
+    if (this.layers.get(snapshot)?.digest === layer.digest) {
+      throw new Error(`${snapshot} is held already`);
+    }
     this.layers.set(snapshot, layer);
   }
 
@@ -81,7 +107,7 @@ export class FakeLayerMounter implements LayerMounter {
     for (const { digest } of layers) {
       await writeFile(join(directory, hexOf(digest).slice(0, 12)), digest);
     }
-    this.stacks.set(options.holder, { directory, options });
+    this.stacks.set(options.holder, { directory, layers, options });
     return directory;
   }
 

@@ -99,7 +99,7 @@ export class ServeHost implements AsyncDisposable {
 
   /** Runs `sociable pull`, through our snapshotter unless told otherwise. */
   async pull(name: string, flags: readonly string[] = []): Promise<Finished> {
-    const address = ["--address", this.containerd.address, "--daemon", this.serve.address];
+    const address = ["--address", this.containerd.address];
     return await runProgram([SOCIABLE, "pull", ...address, ...flags, name]);
   }
 

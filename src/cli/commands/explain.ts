@@ -6,6 +6,7 @@ import type { Digest } from "../../oci/digest.ts";
 import { formatPlatform, hostPlatform, parsePlatform } from "../../oci/platform.ts";
 import { resolveImage } from "../../oci/resolve-image.ts";
 import { discoverSociIndex } from "../../soci/discover.ts";
+import { DEFAULT_SOCKET } from "../daemon-socket.ts";
 import { defineCommand } from "../command.ts";
 import { IMAGE_ARG, openSource, openStoreIfThere, PLATFORM_FLAG } from "../image-flags.ts";
 import { writeJson } from "../output.ts";
@@ -39,7 +40,7 @@ export const explainCommand = defineCommand({
     address: {
       type: "string",
       short: "a",
-      default: "/run/sociable/sociable.sock",
+      default: DEFAULT_SOCKET,
       valueName: "SOCKET",
       description: "Where the daemon listens",
     },

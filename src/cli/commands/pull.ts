@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import {
   ContainerdClient,
   DEFAULT_CONTAINERD_ADDRESS,
@@ -11,7 +10,6 @@ import { parseReference } from "../../oci/reference.ts";
 import { openImageSource } from "../../oci/open-image-source.ts";
 import { DaemonClient } from "../../daemon/daemon-api.ts";
 import { defineCommand } from "../command.ts";
-import { DEFAULT_SOCKET } from "../daemon-socket.ts";
 import { writeJson } from "../output.ts";
 import { REGISTRY_FLAGS, registryOptions } from "../registry-options.ts";
 import { safeText } from "../safe-text.ts";
@@ -74,12 +72,10 @@ export const pullCommand = defineCommand({
       valueName: "DIGEST",
       description: "SOCI index to use. Default: the one that the snapshotter finds",
     },
-    daemon: {
-      type: "string",
-      default: DEFAULT_SOCKET,
-      valueName: "SOCKET",
+    "each-layer": {
+      type: "boolean",
       description:
-        "Where `sociable serve` listens, to be told ahead what is pulled, which saves a round trip; nothing is lost when nobody does",
+        "A snapshot for each layer, as other clients make them; `sociable serve` makes one of all layers otherwise, where it serves them all, which is faster the more there are",
     },
     ...REGISTRY_FLAGS,
     json: { type: "boolean", description: "Print a JSON object: the image and its layers" },
@@ -97,7 +93,6 @@ export const pullCommand = defineCommand({
     const context = { flags, io, log, signal };
     const options = await registryOptions(reference.registry, context);
     await using source = await openImageSource(args.image, options);
-    using daemon = existsSync(flags.daemon) ? new DaemonClient(flags.daemon) : undefined;
     const lines: Promise<void>[] = [];
     const pulled = await pullImage({
       client,
@@ -108,12 +103,11 @@ export const pullCommand = defineCommand({
       platform: wanted,
       index: digest,
       signal,
-      onManifest: (imageReference, manifestDigest) => {
-        // The index that is given is known to the snapshotter only by a label.
-        if (daemon === undefined || digest !== undefined) return;
-        daemon
-          .announce({ namespace, imageReference, manifestDigest }, { signal })
-          .catch((error: unknown) => log.debug("daemon is not told ahead", { error }));
+      eachLayer: flags["each-layer"],
+      announce: async (socket, pull, options) => {
+        using daemon = new DaemonClient(socket.replace(/^unix:\/\//, ""));
+        await daemon.announce(pull, options);
+        return true;
       },
       onLayer: (layer) => {
         if (!flags.json && !flags.quiet) lines.push(io.stdout.write(`${lineOf(layer)}\n`));
