@@ -175,18 +175,17 @@ function layerTable(
 function startLines({ start, discovery }: Inspection): readonly string[] {
   const { rounds, requests, bytes, wholeLayers, wholeBytes, imageBytes } = start;
   const lines = [
-    `A cold start fetches ${formatByteSize(bytes + wholeBytes)} of ${formatByteSize(imageBytes)} before the container runs:`,
-    `  ${counted(requests, "request")} in ${counted(rounds.length, "round")}, one after the other (${formatByteSize(bytes)}): ${rounds.map(roundText).join("; ")}`,
+    `Before a container runs, a cold start fetches ${formatByteSize(bytes + wholeBytes)}, of layers of ${formatByteSize(imageBytes)}: ${counted(requests, "request")} in ${counted(rounds.length, "round")}`,
+    ...rounds.map((round, i) => `  ${i + 1}. ${roundText(round)}`),
   ];
   if (wholeLayers > 0) {
-    lines.push(
-      `  ${counted(wholeLayers, "layer")} without a zTOC, whole (${formatByteSize(wholeBytes)})`,
-    );
+    const size = formatByteSize(wholeBytes);
+    lines.push(`  and whole, ${counted(wholeLayers, "layer")} without a zTOC: ${size}`);
   }
-  if (wholeBytes < imageBytes) lines.push("  then the spans of files as they are read");
+  if (wholeBytes < imageBytes) lines.push("then the spans of files as they are read.");
   if (discovery.found?.from === "local") {
     lines.push(
-      `  index and zTOCs are on this host; others do not find them in the registry and fetch all ${formatByteSize(imageBytes)}`,
+      `Index and zTOCs are on this host alone: others fetch all ${formatByteSize(imageBytes)}, until you push the index.`,
     );
   }
   return lines;

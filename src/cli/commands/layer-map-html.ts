@@ -62,11 +62,11 @@ function summaryOf(map: LayerMap): string {
     ["zTOC", `${map.ztoc} (${formatByteSize(map.ztocSize)})`],
     ["packed", `${formatByteSize(map.compressedSize)}, ${map.compression}`],
     ["unpacked", formatByteSize(map.uncompressedSize)],
-    ["spans", `${spans.length}, of ${formatByteSize(map.spanSize)} unpacked`],
+    ["spans", `${spans.length} (span size ${formatByteSize(map.spanSize)})`],
     ["entries", String(map.fileCount)],
     [
       "straddling",
-      `${map.straddlers.length} files (${straddledSize(map)}) lie in more than one span`,
+      `${counted(map.straddlers.length, "file")} (${straddledSize(map)}) in more than one span`,
     ],
     [
       "local",

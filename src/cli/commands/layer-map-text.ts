@@ -2,7 +2,7 @@ import { coverageBar } from "../bars.ts";
 import { formatByteSize } from "../byte-size.ts";
 import type { Paint } from "../colors.ts";
 import { formatTable } from "../table.ts";
-import { coverage, type LayerMap, type MapSpan } from "./layer-map.ts";
+import { coverage, type LayerMap, type MapDirectory, type MapSpan } from "./layer-map.ts";
 
 export interface MapTextOptions {
   readonly paint: Paint;
@@ -13,7 +13,8 @@ export interface MapTextOptions {
 }
 
 const MAX_NAME = 36;
-const MIN_CELLS = 10;
+const MIN_CELLS = 20;
+const GAP = "  ";
 const MAX_STRADDLERS = 10;
 
 /** What a layer is, in a few lines. */
@@ -27,10 +28,10 @@ export function formatMapSummary(map: LayerMap, paint: Paint): string {
       "size",
       `${formatByteSize(map.compressedSize)} (${map.compression}), unpacked ${formatByteSize(map.uncompressedSize)}`,
     ],
-    ["spans", `${spans.length}, of ${formatByteSize(map.spanSize)} unpacked`],
+    ["spans", `${spans.length} (span size ${formatByteSize(map.spanSize)})`],
     [
       "files",
-      `${map.fileCount} entries; ${straddlers.length} files (${formatByteSize(straddled)}) lie in more than one span`,
+      `${map.fileCount} entries; in more than one span lie ${straddlers.length} (${formatByteSize(straddled)})`,
     ],
     [
       "local",
@@ -61,46 +62,69 @@ export function formatSpanTable({ spans }: LayerMap, paint: Paint): string {
 
 /** The picture: the tar from left to right, a line for its spans, one for what is local, one a directory. */
 export function formatMapPicture(map: LayerMap, { paint, width, unicode }: MapTextOptions): string {
-  const rows = map.directories.map(({ name, bytes, files, spans }) => [
-    name,
-    formatByteSize(bytes),
-    String(files),
-    String(spans),
-  ]);
-  const head = ["", "SIZE", "FILES", "SPANS"];
-  const [nameWidth = 0, ...figureWidths] = head.map((_, column) =>
-    [head, ...rows].reduce((most, row) => Math.max(most, Bun.stringWidth(row[column] ?? "")), 0),
-  );
-  const figures = figureWidths.reduce((sum, one) => sum + one + 2, 0);
-  const label = Math.max("straddling".length, Math.min(nameWidth, MAX_NAME));
-  const cells = Math.max(MIN_CELLS, width - label - 2 - figures);
-  const size = map.uncompressedSize;
+  const { directories, spans, localSpans, uncompressedSize: size } = map;
+  const { cells, line } = frameOf(map, { width, unicode });
   const bar = (ranges: readonly number[]): string =>
     coverageBar(coverage(ranges, { cells, size }), { unicode });
-  const edge = unicode ? "│" : "|";
-  const line = (name: string, drawn: string, cellsOfRow: readonly string[] = []): string => {
-    const shown = endOf(name, label);
-    const space = " ".repeat(Math.max(0, label - Bun.stringWidth(shown)));
-    const numbers = cellsOfRow.map((cell, i) =>
-      cell.padStart((figureWidths[i] ?? 0) + (i === 0 ? 1 : 2)),
-    );
-    return `${shown}${space}${edge}${drawn}${edge}${numbers.join("")}`.trimEnd();
-  };
   const lines = [
-    `${" ".repeat(label)} ${axis(size, cells)} ${head
-      .slice(1)
-      .map((cell, i) => cell.padStart((figureWidths[i] ?? 0) + (i === 0 ? 1 : 2)))
-      .join("")}`.trimEnd(),
-    line("spans", spanLine(map.spans, { cells, size, unicode })),
+    line({ name: "", bar: axis(size, cells), edge: " ", figures: FIGURES }),
+    line({ name: "spans", bar: spanLine(spans, { cells, size, unicode }) }),
+    ...(localSpans === undefined
+      ? []
+      : [line({ name: "local", bar: paint("green", bar(localRanges(spans))) })]),
+    line({ name: "straddling", bar: paint("yellow", straddleLine(map, { cells, unicode })) }),
+    ...directories.map((directory) => {
+      const { name, ranges } = directory;
+      return line({ name, bar: paint("cyan", bar(ranges)), figures: figuresOf(directory) });
+    }),
   ];
-  if (map.localSpans !== undefined) {
-    lines.push(line("local", paint("green", bar(localRanges(map.spans)))));
-  }
-  lines.push(line("straddling", paint("yellow", straddleLine(map, { cells, unicode }))));
-  for (const [i, { name, ranges }] of map.directories.entries()) {
-    lines.push(line(name, paint("cyan", bar(ranges)), rows[i]?.slice(1)));
-  }
   return `${lines.join("\n")}\n${formatStraddlers(map, width)}`;
+}
+
+interface PictureLine {
+  readonly name: string;
+  readonly bar: string;
+  /** At both ends of the bar. */
+  readonly edge?: string;
+  readonly figures?: readonly string[];
+}
+
+const FIGURES = ["SIZE", "FILES", "SPANS"];
+
+/** How wide the parts of a line are: a name, a bar of so many cells, and figures where there is room. */
+function frameOf(
+  { directories }: LayerMap,
+  { width, unicode }: Pick<MapTextOptions, "width" | "unicode">,
+): { readonly cells: number; line(parts: PictureLine): string } {
+  const longest = Math.max(...directories.map(({ name }) => Bun.stringWidth(name)), 0);
+  const room = Math.min(MAX_NAME, Math.floor(width / 3));
+  const label = Math.max("straddling".length, Math.min(longest, room));
+  const figureWidths = FIGURES.map((head, column) =>
+    directories.reduce(
+      (most, directory) => Math.max(most, figuresOf(directory)[column]?.length ?? 0),
+      head.length,
+    ),
+  );
+  const figuresWidth = figureWidths.reduce((sum, one) => sum + GAP.length + one, 0);
+  const wide = width - label - 2;
+  const hasFigures = wide - figuresWidth >= MIN_CELLS;
+  const cells = Math.max(MIN_CELLS, hasFigures ? wide - figuresWidth : wide);
+  const standard = unicode ? "│" : "|";
+  return {
+    cells,
+    line: ({ name, bar, edge = standard, figures = [] }) => {
+      const shown = endOf(name, label, unicode);
+      const space = " ".repeat(Math.max(0, label - Bun.stringWidth(shown)));
+      const numbers = hasFigures
+        ? figures.map((figure, i) => GAP + figure.padStart(figureWidths[i] ?? 0)).join("")
+        : "";
+      return `${shown}${space}${edge}${bar}${edge}${numbers}`.trimEnd();
+    },
+  };
+}
+
+function figuresOf({ bytes, files, spans }: MapDirectory): readonly string[] {
+  return [formatByteSize(bytes), String(files), String(spans)];
 }
 
 /** Start and end in turn of the spans that are local, neighbours as one. */
@@ -145,7 +169,7 @@ function formatStraddlers({ straddlers }: LayerMap, width: number): string {
 }
 
 /** The end of a path tells it from others: it is cut at its start. */
-function endOf(path: string, width: number): string {
+function endOf(path: string, width: number, unicode: boolean): string {
   if (Bun.stringWidth(path) <= width) return path;
   const characters = [...path].reverse();
   let shown = "";
@@ -153,7 +177,7 @@ function endOf(path: string, width: number): string {
     if (Bun.stringWidth(character + shown) > width - 1) break;
     shown = character + shown;
   }
-  return `…${shown}`;
+  return `${unicode ? "…" : "~"}${shown}`;
 }
 
 /** Sizes at the left, in the middle and at the right, where there is room. */

@@ -103,6 +103,17 @@ describe("index list", () => {
     expect([stdout.includes("\u001b"), stdout.includes("linux/\\x1b[2J")]).toEqual([false, true]);
   });
 
+  test("prints a table for people on a terminal", async () => {
+    await using box = await sandbox();
+    await putSampleIndex(box, { platform: "linux/\u001b[2J" });
+    const env = { NO_COLOR: "1" };
+    const { stdout } = await box.run(["index", "list"], { stdoutIsTty: true, env });
+    const [head = "", row = "", ...more] = stdout.split("\n");
+    expect(head).toMatch(/^IMAGE +PLATFORM +VERSION +SIZE +CREATED +DIGEST$/);
+    expect(row).toMatch(/ linux\/\\x1b\[2J +v[12] +\d+(?:\.\d KiB| B) +.*ago|just now +sha256:/);
+    expect(more).toEqual([""]);
+  });
+
   test.each([
     { title: "an image without an index", argv: ["--ref", "registry.test/no"], code: 1 },
     { title: "a platform that is none, as bad usage", argv: ["-p", "bad/x/y/z/w"], code: 2 },

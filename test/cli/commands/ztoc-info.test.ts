@@ -52,6 +52,21 @@ describe("ztoc info", () => {
     });
   });
 
+  test("goes through the pager on a terminal, fit for it", async () => {
+    await using box = await sandbox();
+    const named = await sampleLayer([{ name: "c1\u009b2J", content: "x" }]);
+    await createZtoc(box, named.bytes);
+    const terminal = { stdoutIsTty: true, env: { PAGER: "cat > paged" } };
+    expect(await box.run(["ztoc", "info", "ztoc"], terminal)).toMatchObject({
+      code: 0,
+      stdout: "",
+    });
+    const paged = await Bun.file(box.join("paged")).text();
+    expect(paged).toContain('"filename": "c1\\u009b2J"');
+    const plain = await box.run(["ztoc", "info", "--no-pager", "ztoc"]);
+    expect(JSON.parse(paged)).toEqual(JSON.parse(plain.stdout));
+  });
+
   test("prints a stored zTOC by its digest", async () => {
     await using box = await sandbox();
     const digest = await createZtoc(box, layer.bytes, []);

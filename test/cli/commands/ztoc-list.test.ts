@@ -24,6 +24,15 @@ describe("ztoc list", () => {
     });
   });
 
+  test("prints a table for people on a terminal", async () => {
+    await using box = await sandbox();
+    const digest = await createZtoc(box, layer.bytes, []);
+    const { stdout } = await box.run(["ztoc", "list"], { stdoutIsTty: true });
+    expect(stdout).toStartWith("\u001b[1mZTOC\u001b[22m ");
+    expect(stdout).toContain(`\n${digest}  `);
+    expect(stdout).toMatch(/ KiB +4\.0 MiB +just now +sha256:[0-9a-f]{64}\n$/);
+  });
+
   test("prints the header alone when there is nothing", async () => {
     await using box = await sandbox();
     const { code, stdout } = await box.run(["ztoc", "ls"]);
