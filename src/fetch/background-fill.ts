@@ -1,5 +1,5 @@
 import { isNoRoom } from "./fetch-failure.ts";
-import { BACKGROUND, UNWANTED } from "./fetch-priority.ts";
+import { BACKGROUND, READAHEAD, UNWANTED, type Urgency } from "./fetch-priority.ts";
 import type { ScheduledLayer } from "./scheduled-layer.ts";
 import type { SpanPipeline } from "./span-pipeline.ts";
 import type { SpanTask } from "./span-task.ts";
@@ -18,6 +18,11 @@ export interface FillProgress {
 
 /** Spans are asked for in portions of this size. */
 const PORTION_BYTES = 8 << 20;
+/**
+ * Spans about one that somebody has read, in the order in which they are likely to be next: programs
+ * read a directory's files in an order of their own, but few directories at a time.
+ */
+const NEAR = [1, 2, 3, -1, 4, -2] as const;
 /** What was evicted meanwhile, or failed, is asked for once more. */
 const PASSES = 2;
 
@@ -27,6 +32,8 @@ export class BackgroundFill {
   readonly #pipeline: SpanPipeline;
   readonly #outcome = Promise.withResolvers<FillEnd>();
   #cursor = 0;
+  /** Tasks of spans near what was read last. */
+  readonly #near = new Set<SpanTask>();
   #passes = 0;
   #error: { readonly cause: unknown } | undefined;
   #isFull = false;
@@ -60,6 +67,28 @@ export class BackgroundFill {
     return { bytes, totalBytes };
   }
 
+  /**
+   * Somebody has read this span: what lies about it comes before the rest, and before what lay about
+   * the one read earlier. All of it would come anyway: nothing is fetched in vain.
+   */
+  near(read: number): void {
+    if (this.#isOver || this.#isFull) return;
+    const { cached, geometry } = this.layer;
+    for (const task of this.#near) {
+      if (task.state === "queued") this.#stand(task, BACKGROUND);
+    }
+    this.#near.clear();
+    for (const distance of NEAR) {
+      const span = read + distance;
+      if (span < 0 || span >= geometry.spanCount) continue;
+      if (cached.isPresent(span) || this.#isTooLarge(span)) continue;
+      const task = this.#pipeline.taskOf(this.layer, span);
+      if (task.standing < READAHEAD) continue;
+      this.#near.add(task);
+      this.#stand(task, READAHEAD);
+    }
+  }
+
   /** Asks for the next spans; false when there are none to ask for now. */
   ask(): boolean {
     if (this.#isOver) return false;
@@ -82,7 +111,8 @@ export class BackgroundFill {
   }
 
   /** A task of the layer is over. */
-  ended(error?: unknown): void {
+  ended(task: SpanTask, error?: unknown): void {
+    this.#near.delete(task);
     if (this.#isOver) return;
     if (isNoRoom(error)) this.#stopAsking();
     else if (error !== undefined) this.#error ??= { cause: error };
@@ -91,6 +121,11 @@ export class BackgroundFill {
 
   stop(): void {
     this.#finish(() => this.#outcome.resolve("stopped"));
+  }
+
+  #stand(task: SpanTask, urgency: Urgency): void {
+    task.standing = urgency;
+    this.#pipeline.reweigh(task);
   }
 
   #isTooLarge(span: number): boolean {
@@ -110,6 +145,7 @@ export class BackgroundFill {
     for (const task of [...this.layer.tasks.values()]) {
       if (task.state === "queued") this.#leave(task);
     }
+    this.#near.clear();
   }
 
   #look(): void {
@@ -139,11 +175,12 @@ export class BackgroundFill {
     this.#isOver = true;
     this.layer.isFilling = false;
     for (const task of [...this.layer.tasks.values()]) this.#leave(task);
+    this.#near.clear();
     settle();
   }
 
   #leave(task: SpanTask): void {
-    if (task.standing !== BACKGROUND) return;
+    if (task.standing !== BACKGROUND && !this.#near.has(task)) return;
     task.standing = UNWANTED;
     this.#pipeline.reweigh(task);
   }

@@ -89,6 +89,7 @@ export class SpanScheduler implements AsyncDisposable {
     const { geometry, streams } = layer;
     const start = geometry.uncompressedStart(span);
     this.#readAhead(layer, streams.advance(start, geometry.uncompressedEnd(span)));
+    this.#fills.get(layer)?.near(span);
   });
   #watchTimer: NodeJS.Timeout | undefined;
   #trimTimer: NodeJS.Timeout | undefined;
@@ -240,6 +241,7 @@ export class SpanScheduler implements AsyncDisposable {
     const deadline = performance.now() + deadlineMs;
     const wait = new SpanWait({ urgency, deadline, start, end });
     this.#attach(layer, wait, wanted);
+    if (urgency === DEMAND) this.#fills.get(layer)?.near(layer.geometry.spanOf(end - 1));
     if (wait.tasks.size === 0) {
       wait.letGo();
       return;
@@ -322,7 +324,7 @@ export class SpanScheduler implements AsyncDisposable {
       }
     }
     if (wasAhead && layer.cached.isPresent(span)) this.#ahead.add(layer, span);
-    this.#fills.get(layer)?.ended(error);
+    this.#fills.get(layer)?.ended(task, error);
     this.#trimTimer ??= setTimeout(() => this.#trim(), TRIM_MS).unref();
   }
 

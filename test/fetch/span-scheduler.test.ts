@@ -124,6 +124,26 @@ describe("SpanScheduler", () => {
     expect(rig.stats().evictedSpans).toBe(0);
   });
 
+  test("fills about what somebody reads before the rest", async () => {
+    await using rig = await openRig({
+      layers: [one],
+      line: { delayMs: 10, bytesPerSecond: 1_000_000 },
+    });
+    const fill = rig.scheduler.fill(0);
+    await until(() => rig.stats().bytes.background > 50_000);
+    const { start, end } = inside(rig, 36);
+    expect(await rig.read(0, start, end)).toBe(true);
+    await until(() => rig.cached[0]?.isPresent(37) === true);
+    await until(() => rig.cached[0]?.isPresent(35) === true);
+    expect(rig.cached[0]?.isPresent(28)).toBe(false);
+    expect(rig.stats().bytes.readahead).toBeGreaterThan(0);
+    expect(await fill.done).toBe("complete");
+    expect(rig.stats()).toMatchObject({
+      evictedSpans: 0,
+      spans: rig.cached[0]?.geometry.spanCount,
+    });
+  });
+
   test("orders prefetch before readahead before background", async () => {
     await using rig = await openRig({
       layers: [one],
