@@ -128,6 +128,7 @@ describe("SpanScheduler", () => {
     await using rig = await openRig({
       layers: [one],
       line: { delayMs: 10, bytesPerSecond: 1_000_000 },
+      scheduler: { maxBytes: 100_000 },
     });
     const fill = rig.scheduler.fill(0);
     await until(() => rig.stats().bytes.background > 50_000);
