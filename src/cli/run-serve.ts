@@ -37,6 +37,8 @@ export const runServe: ServeFunction = async (options) => {
     threads: mountThreads,
     self: services.selfCommand,
     drains: options.drains,
+    // For trials: as before Linux 6.9.
+    resends: (io.env["SOCIABLE_FUSE_NO_RESEND"] ?? "") === "",
     userAgent,
     mountType,
     fallbackSocket: socket,

@@ -3,8 +3,7 @@ import { join } from "node:path";
 import { Semaphore } from "../async/semaphore.ts";
 import { systemFailure } from "../cache/system-failure.ts";
 import { SociError } from "../errors.ts";
-import { FUSE_HAS_RESEND } from "../fuse/abi.ts";
-import { type FuseNegotiated, hasFeature } from "../fuse/init.ts";
+import type { FuseNegotiated } from "../fuse/init.ts";
 import { notifyInvalInode, notifyResend } from "../fuse/replies.ts";
 import type { IdMappings } from "../lazyfs/id-map.ts";
 import type { MountFeatures } from "../lazyfs/mount-features.ts";
@@ -17,6 +16,7 @@ import { type OpenChainTree, openChainTree } from "./chain-tables.ts";
 import { endStaleMounts } from "./end-stale-mounts.ts";
 import { type ConnectionKeeper, FuseConnection } from "./fuse-connection.ts";
 import type { MountRecords } from "./mount-records.ts";
+import { MountJournal } from "./mount-journal.ts";
 import { MountServer } from "./mount-server.ts";
 import type { ServedLayerLease } from "./served-layers.ts";
 import type { TableNumbers } from "./table-numbers.ts";
@@ -35,6 +35,10 @@ export interface ChainMountOptions {
   readonly ids?: IdMappings | undefined;
   readonly numbers: TableNumbers;
   readonly records: MountRecords;
+  /** The state root. */
+  readonly root: string;
+  /** Whether the kernel is asked for what a former server has left, where it can; else there is a journal. Default true. */
+  readonly resends?: boolean | undefined;
   /** Has a copy of the connection from now on. */
   readonly keeper?: ConnectionKeeper | undefined;
   /** Threads to answer the kernel, fresh; the mount ends them. Two by default are enough. */
@@ -78,6 +82,8 @@ export class ChainMount implements AsyncDisposable {
   #taken: ChainRecord | undefined;
   /** Once somebody does. */
   #server: MountServer | undefined;
+  /** Where the kernel cannot be asked. */
+  #journal: MountJournal | undefined;
   #record: AsyncDisposable | undefined;
   #mtimeMs: number;
   #disposed: Promise<void> | undefined;
@@ -118,6 +124,7 @@ export class ChainMount implements AsyncDisposable {
         allowOther: true,
         acls: kind.acls,
         rootChanges: true,
+        resends: options.resends,
         keeper,
         log,
       }),
@@ -353,8 +360,13 @@ export class ChainMount implements AsyncDisposable {
 
   /** Starts the threads, with all that is to be shown by now. */
   async #serve(): Promise<void> {
-    const { kind, ids, ports, onAnswered, log } = this.#options;
+    const { root, kind, ids, ports, onAnswered, log } = this.#options;
     const chains = [...this.#chains.values()];
+    if (!this.#connection.resends) {
+      const place = { root, device: this.device, threads: ports.length, log };
+      this.#journal =
+        this.#taken === undefined ? MountJournal.begin(place) : MountJournal.takeOver(place);
+    }
     const server = await MountServer.start({
       connection: this.#connection,
       ports,
@@ -374,6 +386,7 @@ export class ChainMount implements AsyncDisposable {
       features: { xattrs: kind.xattrs || kind.acls, acls: kind.acls },
       ids,
       layers: this.#answered,
+      journal: this.#journal,
       onDamage: (layer, span) => this.#layers.get(layer)?.lease.layer.damage(span),
       onAnswered,
       log,
@@ -389,12 +402,7 @@ export class ChainMount implements AsyncDisposable {
     await this.#serve();
     this.#taken = undefined;
     const { fd } = this.#connection;
-    const isResent = hasFeature(this.negotiated, FUSE_HAS_RESEND) && notifyResend(fd) >= 0;
-    if (!isResent) {
-      log.warn("kernel cannot ask again what the former server had not answered", {
-        directory: this.directory,
-      });
-    }
+    if (this.#connection.resends) notifyResend(fd);
     await this.#writeRecord();
     const changed = taken.chains.filter(({ treeKey, table }) => {
       return this.#chains.get(treeKey)?.table !== table;
@@ -426,6 +434,7 @@ export class ChainMount implements AsyncDisposable {
     for (const { tree } of this.#chains.values()) ending.use(tree);
     this.#chains.clear();
     if (this.#record !== undefined) ending.use(this.#record);
+    if (this.#journal !== undefined) ending.use(this.#journal);
     if (this.#server !== undefined) {
       ending.use(this.#server);
       return;

@@ -1,6 +1,7 @@
 import { SociError } from "../errors.ts";
 import { negotiateFuse } from "../fuse/device.ts";
-import type { FuseNegotiated } from "../fuse/init.ts";
+import { FUSE_HAS_RESEND } from "../fuse/abi.ts";
+import { type FuseNegotiated, hasFeature } from "../fuse/init.ts";
 import type { Logger } from "../observability/log.ts";
 import { sysClose } from "../sys/libc.ts";
 import { mountFuse } from "../sys/mount-fuse.ts";
@@ -20,6 +21,8 @@ export interface KeptConnection {
   readonly fd: number;
   readonly device: string;
   readonly directory: string;
+  /** Whether the kernel can be asked for what was read and not answered. */
+  readonly resends: boolean;
 }
 
 export interface OpenConnectionOptions {
@@ -35,6 +38,8 @@ export interface OpenConnectionOptions {
   readonly acls: boolean;
   /** Whether the entries of the root may change. */
   readonly rootChanges?: boolean;
+  /** As FuseInitOptions. */
+  readonly resends?: boolean | undefined;
   readonly keeper?: ConnectionKeeper | undefined;
   readonly log: Logger;
 }
@@ -81,6 +86,11 @@ export class FuseConnection implements AsyncDisposable {
     this.#keeper = keeper;
   }
 
+  /** Whether the kernel can be asked for what was read and not answered. */
+  get resends(): boolean {
+    return hasFeature(this.negotiated, FUSE_HAS_RESEND);
+  }
+
   /** Mounts. @throws failed-precondition, permission-denied, unsupported … */
   static async open(options: OpenConnectionOptions): Promise<FuseConnection> {
     const { directory, name, type = MOUNT_TYPE, suid = false, dev = false, keeper } = options;
@@ -101,8 +111,8 @@ export class FuseConnection implements AsyncDisposable {
       throw new SociError("unavailable", `Cannot mount on "${directory}": it is unmounted already`);
     }
     cleanup.defer(() => unmountImage(directory, { force: true, device, type }));
-    const { acls, rootChanges = false } = options;
-    const negotiated = negotiateFuse(fd, { maxRead: MAX_READ, acls, rootChanges });
+    const { acls, rootChanges = false, resends = true } = options;
+    const negotiated = negotiateFuse(fd, { maxRead: MAX_READ, acls, rootChanges, resends });
     await setReadahead(device, READAHEAD_BYTES);
     cleanup.move();
     const connection = new FuseConnection({ fd, directory, type, device, negotiated }, options);

@@ -63,6 +63,8 @@ export interface ImageServiceOptions {
   readonly taken?: TakenMounts | undefined;
   /** Has a copy of every connection. */
   readonly keeper?: ConnectionKeeper | undefined;
+  /** As ChainMountOptions. */
+  readonly resends?: boolean | undefined;
   /** Whether mounts in use are left to the next daemon at the end. Default: none are. */
   readonly leaves?: () => boolean;
   readonly log: Logger;
@@ -138,6 +140,8 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
           numbers,
           records,
           cacheRoot: cache.root,
+          root,
+          resends: options.resends,
           keeper: options.keeper,
           ports: Array.from({ length: config.fuse.threads || FUSE_THREADS }, threads.spawnFuse),
           log,

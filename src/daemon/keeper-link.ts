@@ -124,7 +124,7 @@ export class KeeperLink implements ConnectionKeeper, AsyncDisposable {
         return [];
       }
       this.#log.warn("keeper of mounts cannot be asked and is replaced", { pid, error });
-      const taken = takeByProcess(pid).map((one) => ({ ...one, directory: "/" }));
+      const taken = takeByProcess(pid).map((one) => ({ ...one, directory: "/", resends: false }));
       try {
         await endKeeper(pid, lock);
       } catch (failure) {

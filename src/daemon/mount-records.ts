@@ -8,7 +8,7 @@ import { type ChainRecord, decodeChainRecord, encodeChainRecord } from "./chain-
 import { decodeMountRecord, encodeMountRecord, type MountRecord } from "./mount-record.ts";
 import { MOUNT_TYPES } from "./unmount-image.ts";
 
-const NAME = /^(\d+)-(\d+)\.json(?:\.\d+)?$/;
+const NAME = /^(\d+)-(\d+)\.(?:json(?:\.\d+)?|[0-9a-z]+\.journal)$/;
 
 /** The records of the mounts that are served from one state root: a file each, named by the device. */
 export class MountRecords {

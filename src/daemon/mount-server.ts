@@ -15,6 +15,7 @@ import {
   type ReadAnswererOptions,
 } from "../threads/read-answerer.ts";
 import type { FuseConnection } from "./fuse-connection.ts";
+import type { MountJournal } from "./mount-journal.ts";
 
 export interface MountServerOptions {
   /** The server's, once it has started. */
@@ -28,6 +29,8 @@ export interface MountServerOptions {
   readonly ids?: IdMappings | undefined;
   /** Of which missed reads are answered, by table number. It may change, behind add() and before remove(). */
   readonly layers: ReadonlyMap<number, AnsweredLayer>;
+  /** For a kernel that cannot be asked for what a server has left; it stays the caller's. */
+  readonly journal?: MountJournal | undefined;
   /** A thread has found bytes of a layer damaged. */
   readonly onDamage: (layer: number, span: number) => void;
   readonly onAnswered?: ReadAnswererOptions["onAnswered"];
@@ -62,10 +65,17 @@ export class MountServer implements AsyncDisposable {
   static async start(options: MountServerOptions): Promise<MountServer> {
     const { connection, ports, tables, root, features, ids, layers, onDamage, onAnswered, log } =
       options;
+    const { journal } = options;
     const { fd, negotiated } = connection;
     await using cleanup = new AsyncDisposableStack();
     const answerer = cleanup.use(
-      new ReadAnswerer({ layers, maxRead: negotiated.maxRead, onAnswered, log }),
+      new ReadAnswerer({
+        layers,
+        maxRead: negotiated.maxRead,
+        onAnswered,
+        onReplied: journal === undefined ? undefined : (slot) => journal.release(slot),
+        log,
+      }),
     );
     const workers = await FuseWorkers.start({
       ports,
@@ -75,11 +85,13 @@ export class MountServer implements AsyncDisposable {
       root,
       features,
       ids,
+      journal,
       log,
       onMiss: (miss) => void answerer.answer(miss),
       onInterrupt: (unique) => answerer.interrupt(unique),
       onDamage: (layer, { span }) => onDamage(layer, span),
     });
+    journal?.settle();
     cleanup.move();
     return new MountServer(connection, workers, answerer);
   }

@@ -43,6 +43,8 @@ export interface ServeOptions extends WaitOptions {
   readonly userAgent: string;
   /** The program and what goes before its command line, to start the keeper of mounts; without it there is none. */
   readonly self?: readonly string[] | undefined;
+  /** False: as on a kernel that cannot be asked for what a former server has left. Default true. */
+  readonly resends?: boolean | undefined;
   /** Whether mounts end with the daemon, also those in use. Default: they wait for the next one. */
   readonly drains?: boolean | undefined;
   /** As mounts are listed. */

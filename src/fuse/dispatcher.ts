@@ -53,6 +53,8 @@ export interface DispatcherOptions {
   readonly maxRead: number;
   /** The descriptor that requests come from, for those that are answered elsewhere. */
   readonly fd: number;
+  /** Where requests are to stand; memory of its own else. */
+  readonly request?: Uint8Array | undefined;
   readonly log: Logger;
 }
 
@@ -81,8 +83,8 @@ export class Dispatcher {
     frsize: 4096,
   };
 
-  constructor({ fileSystem, maxRead, fd, log }: DispatcherOptions) {
-    this.buffers = new FrameBuffers(maxRead);
+  constructor({ fileSystem, maxRead, fd, request, log }: DispatcherOptions) {
+    this.buffers = new FrameBuffers(maxRead, request);
     this.#fileSystem = fileSystem;
     this.#log = log;
     this.#maxRead = maxRead;

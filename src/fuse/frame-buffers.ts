@@ -10,7 +10,7 @@ const REQUEST_BYTES = Math.max(64 << 10, FUSE_MIN_READ_BUFFER);
 
 /** The memory that one thread's requests and replies pass through, taken once. */
 export class FrameBuffers implements ReadTarget {
-  readonly request = new Uint8Array(new ArrayBuffer(REQUEST_BYTES));
+  readonly request: Uint8Array;
   readonly requestView: DataView;
   readonly requestAddress: number;
   /** Replies; data stands at `slack`, its header right before it. */
@@ -22,10 +22,12 @@ export class FrameBuffers implements ReadTarget {
   start = REPLY_SLACK;
   end = REPLY_SLACK;
 
-  /** `maxRead`: most bytes of one reply's data. */
-  constructor(maxRead: number) {
+  /** `maxRead`: most bytes of one reply's data. `request`: where requests are to stand; memory of its own else. */
+  constructor(maxRead: number, request?: Uint8Array) {
+    this.request = request ?? new Uint8Array(new ArrayBuffer(REQUEST_BYTES));
     this.bytes = new Uint8Array(new ArrayBuffer(2 * REPLY_SLACK + maxRead));
-    this.requestView = new DataView(this.request.buffer);
+    const { buffer, byteOffset, byteLength } = this.request;
+    this.requestView = new DataView(buffer, byteOffset, byteLength);
     this.view = new DataView(this.bytes.buffer);
     this.requestAddress = addressOf(this.request);
     this.address = addressOf(this.bytes);

@@ -35,6 +35,11 @@ export interface FuseChannelOptions {
   readonly help?: HelpOptions;
   /** Whether serve() is to come back, asked after each request: a busy thread looks at its eventfd rarely. */
   readonly isCalled?: () => boolean;
+  /**
+   * Where requests are to stand while they are answered, as in a RequestJournal: its first number is 0
+   * when none does. Memory of its own else.
+   */
+  readonly request?: Uint8Array | undefined;
   readonly log?: Logger;
 }
 
@@ -65,7 +70,7 @@ export class FuseChannel implements Disposable {
     this.#isCalled = isCalled ?? (() => false);
     this.#log = log;
     const { maxRead } = negotiated;
-    this.#dispatcher = new Dispatcher({ fileSystem, maxRead, fd, log });
+    this.#dispatcher = new Dispatcher({ fileSystem, maxRead, fd, request: options.request, log });
     this.#buffers = this.#dispatcher.buffers;
     this.#waiter = new RequestWaiter(fd, wakeFd);
     this.#help = help === undefined ? undefined : new HelpLine(help, wakeFd);
@@ -96,6 +101,20 @@ export class FuseChannel implements Disposable {
       const end = this.#waiter.wait(idleMs);
       if (end === "woken" || (end === "idle" && help?.isWokenAtRest())) return "woken";
     }
+  }
+
+  /** The request that is being answered, for whoever puts it aside. */
+  get frame(): Uint8Array {
+    const { request, requestView } = this.#buffers;
+    return request.subarray(0, requestView.getUint32(fuse_in_header.at.len, true));
+  }
+
+  /** Answers a request that another server had read. */
+  replay(frame: Uint8Array): void {
+    const { request } = this.#buffers;
+    if (frame.length > request.length) return;
+    request.set(frame);
+    this.#handle(frame.length, false);
   }
 
   [Symbol.dispose](): void {
@@ -135,11 +154,17 @@ export class FuseChannel implements Disposable {
       if (length === 0) return -ENODEV;
       if (length > 0) {
         this.#sinceLook += 1;
-        if (this.#dispatcher.handle(length)) this.#write(queued);
+        this.#handle(length, queued);
         return 0;
       }
       if (!isPassing(length)) return length;
     }
+  }
+
+  #handle(length: number, queued: boolean): void {
+    if (this.#dispatcher.handle(length)) this.#write(queued);
+    // In a journal that says that it has been answered.
+    this.#buffers.requestView.setUint32(fuse_in_header.at.len, 0, true);
   }
 
   #isWoken(): boolean {

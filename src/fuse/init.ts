@@ -38,6 +38,8 @@ export interface FuseInitOptions {
   readonly acls?: boolean;
   /** Whether the entries of the root may change: its listing is then dropped when its mtime changes. Default false. */
   readonly rootChanges?: boolean;
+  /** Whether the kernel may be asked for what a former server left unanswered, where it can. Default true. */
+  readonly resends?: boolean;
   /** Default 1 MiB; in steps of 4 KiB. */
   readonly maxRead?: number;
   /** Most requests under way that nobody waits for, as readahead. Default 1024. */
@@ -96,6 +98,7 @@ export function agreeOn(
   {
     acls = false,
     rootChanges = false,
+    resends = true,
     maxRead = DEFAULT_MAX_READ,
     maxBackground = DEFAULT_MAX_BACKGROUND,
   }: FuseInitOptions = {},
@@ -124,7 +127,7 @@ export function agreeOn(
     FUSE_CACHE_SYMLINKS,
     FUSE_NO_OPENDIR_SUPPORT,
     FUSE_INIT_EXT,
-    FUSE_HAS_RESEND,
+    ...(resends ? [FUSE_HAS_RESEND] : []),
     ...(acls ? [FUSE_POSIX_ACL] : []),
     ...(rootChanges ? [FUSE_AUTO_INVAL_DATA] : []),
   ];

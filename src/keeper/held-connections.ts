@@ -59,10 +59,10 @@ export class HeldConnections implements Disposable {
 
   /**
    * Has the kernel queue again what a server had read that has ended: so whoever waits for it can be
-   * killed, and the next server gets it. Before Linux 6.9 nothing happens.
+   * killed, and the next server gets it. Where the kernel cannot nothing happens.
    */
   resendAll(): void {
-    for (const { fd } of this.#held.values()) notifyResend(fd);
+    for (const { fd, resends } of this.#held.values()) if (resends) notifyResend(fd);
   }
 
   /** Ends a connection, whoever else holds it: all who wait for an answer fail. */

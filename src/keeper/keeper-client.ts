@@ -49,8 +49,8 @@ export class KeeperClient {
   }
 
   /** Gives a copy of a descriptor. */
-  async put({ fd, device, directory }: HeldConnection): Promise<void> {
-    await this.#done({ kind: "put", device, directory }, [fd]);
+  async put({ fd, device, directory, resends }: HeldConnection): Promise<void> {
+    await this.#done({ kind: "put", device, directory, resends }, [fd]);
   }
 
   async drop(device: string): Promise<void> {
@@ -75,7 +75,8 @@ export class KeeperClient {
           for (const stray of descriptors) sysClose(stray);
           throw unexpected(reply);
         }
-        taken.push({ fd, device: reply.device, directory: reply.directory });
+        const { device, directory, resends } = reply;
+        taken.push({ fd, device, directory, resends });
         after = reply.device;
       }
       throw new SociError("data-loss", `Cannot take over more than ${MAX_HELD} connections`);

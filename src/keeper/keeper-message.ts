@@ -8,6 +8,8 @@ export interface HeldFacts {
   readonly device: string;
   /** Absolute. */
   readonly directory: string;
+  /** Whether the kernel can queue again what was read and not answered, as INIT has settled. */
+  readonly resends: boolean;
 }
 
 /** One message each way for a call; a descriptor travels beside it where it says so. */
@@ -147,9 +149,7 @@ function replyOf(kind: (typeof REPLIES)[number] | undefined, cursor: ByteCursor)
     case "status": {
       const pid = cursor.u32le("process");
       const held = cursor.u32le("count");
-      const leased = cursor.u8("lease");
-      if (leased > 1) throw unusable(`lease is ${leased}`);
-      return { kind, pid, held, isLeased: leased === 1 };
+      return { kind, pid, held, isLeased: readFlag(cursor, "lease") };
     }
     case "refused":
       return { kind, reason: readText(cursor, "reason", MAX_REASON_BYTES) };
@@ -183,9 +183,10 @@ function open(bytes: Uint8Array, what: string): ByteCursor {
   return cursor;
 }
 
-function writeFacts(writer: ByteWriter, { device, directory }: HeldFacts): void {
+function writeFacts(writer: ByteWriter, { device, directory, resends }: HeldFacts): void {
   writeText(writer, device);
   writeText(writer, directory);
+  writer.u8(resends ? 1 : 0);
 }
 
 function readFacts(cursor: ByteCursor): HeldFacts {
@@ -194,7 +195,13 @@ function readFacts(cursor: ByteCursor): HeldFacts {
   if (!directory.startsWith("/") || directory.includes("\0")) {
     throw unusable("directory is not absolute");
   }
-  return { device, directory };
+  return { device, directory, resends: readFlag(cursor, "resends") };
+}
+
+function readFlag(cursor: ByteCursor, label: string): boolean {
+  const flag = cursor.u8(label);
+  if (flag > 1) throw unusable(`${label} is ${flag}`);
+  return flag === 1;
 }
 
 function readDevice(cursor: ByteCursor, mayBeEmpty: boolean): string {

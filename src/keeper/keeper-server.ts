@@ -18,6 +18,7 @@ import { HeldConnections } from "./held-connections.ts";
 import {
   decodeKeeperRequest,
   encodeKeeperReply,
+  type HeldFacts,
   type KeeperReply,
   type KeeperRequest,
   MAX_MESSAGE_BYTES,
@@ -155,7 +156,7 @@ export class KeeperServer implements Disposable {
       const request = decodeKeeperRequest(message.bytes);
       const [fd] = descriptors;
       if (request.kind === "put" && fd !== undefined && descriptors.length === 1) {
-        this.#held.put({ fd, device: request.device, directory: request.directory });
+        this.#held.put({ fd, ...factsOf(request) });
         descriptors = [];
         this.#reply(socket, { kind: "done" });
         return;
@@ -236,6 +237,6 @@ export class KeeperServer implements Disposable {
   }
 }
 
-function factsOf({ device, directory }: { readonly device: string; readonly directory: string }) {
-  return { device, directory };
+function factsOf({ device, directory, resends }: HeldFacts): HeldFacts {
+  return { device, directory, resends };
 }

@@ -51,6 +51,8 @@ function spawnKeeper({ root, self, timeoutMs }: StartKeeperOptions): Bun.Subproc
   try {
     const command = [program, ...rest, "keeper", "--root", root, "--timeout", `${timeoutMs}ms`];
     const child = Bun.spawn(command, {
+      // What the program does depends on its name.
+      argv0: "sociable",
       cwd: "/",
       env: {},
       stdio: ["ignore", "ignore", log],

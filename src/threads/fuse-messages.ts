@@ -41,6 +41,8 @@ export interface FuseWorkerStart {
   /** Default: what the tables have. */
   readonly features: MountFeatures | undefined;
   readonly ids: IdMappings | undefined;
+  /** Where requests stand until they are answered, for whoever serves the mount next. */
+  readonly journal: ThreadJournal | undefined;
   /**
    * One 32-bit number: messages sent to this thread behind this one, raised before each. A thread
    * serves only when it has handled them all.
@@ -48,6 +50,16 @@ export interface FuseWorkerStart {
   readonly sent: SharedArrayBuffer;
   /** Two numbers of 64 bits that this thread alone writes: reads that it has answered from the cache, their bytes. */
   readonly counts: SharedArrayBuffer;
+}
+
+/** A file that is a journal of requests (fuse/request-journal.ts), and this thread's part in it. */
+export interface ThreadJournal {
+  /** Undefined where there is no room for it. */
+  readonly path: string | undefined;
+  /** From 0. */
+  readonly thread: number;
+  /** Requests that the server before has left; this thread answers them first. */
+  readonly left: readonly Uint8Array[];
 }
 
 /** One chain, by its number; or a directory of chains, which may begin with some. */
@@ -108,6 +120,8 @@ export interface ReadMiss {
   /** Within the file. */
   readonly offset: number;
   readonly size: number;
+  /** In the journal, where there is one: free once it is answered. */
+  readonly slot?: number;
 }
 
 export type FuseWorkerAnswer =

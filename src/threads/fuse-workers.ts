@@ -14,6 +14,7 @@ import type {
   MountRoot,
   MountTable,
   ReadMiss,
+  ThreadJournal,
 } from "./fuse-messages.ts";
 import type { Damage } from "../cache/layer-reader.ts";
 import type { WorkerPort } from "./worker-conversation.ts";
@@ -35,11 +36,19 @@ export interface FuseWorkersOptions {
   /** Default: what the tables have. */
   readonly features?: MountFeatures | undefined;
   readonly ids?: IdMappings | undefined;
+  /** A file for what is read and not answered, and what the server before has left there. */
+  readonly journal?: LeftRequests | undefined;
   readonly onMiss: (miss: ReadMiss) => void;
   readonly onInterrupt: (unique: bigint) => void;
   /** Gets what the threads have to say. */
   readonly log: Logger;
   readonly onDamage: (layer: number, damage: Damage) => void;
+}
+
+export interface LeftRequests {
+  /** Undefined where there is no room for it. */
+  readonly path: string | undefined;
+  readonly left: readonly Uint8Array[];
 }
 
 /** More to show in a directory of chains. `mtimeMs`, which grows, becomes the directory's. */
@@ -93,7 +102,7 @@ export class FuseWorkers implements AsyncDisposable {
     // Whoever does not ask how the mount ended has no use for its failure.
     this.#unmounted.promise.catch(() => undefined);
     this.#helpFd = newEventfd();
-    this.#threads = options.ports.map((port, index) => this.#open(port, index > 0));
+    this.#threads = options.ports.map((port, index) => this.#open(port, index));
   }
 
   /** Starts to serve; resolves when all threads do. */
@@ -175,8 +184,8 @@ export class FuseWorkers implements AsyncDisposable {
     sysClose(this.#helpFd);
   }
 
-  #open(port: FuseWorkerPort, rests: boolean): Thread {
-    const { fd, negotiated, tables, root, features, ids } = this.#options;
+  #open(port: FuseWorkerPort, index: number): Thread {
+    const { fd, negotiated, tables, root, features, ids, journal } = this.#options;
     const helpFd = this.#helpFd;
     const wakeFd = newEventfd();
     const sent = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
@@ -195,7 +204,12 @@ export class FuseWorkers implements AsyncDisposable {
     port.addEventListener("error", (event) => {
       this.#fail(thread, new Error(`FUSE thread failed: ${event.message}`, { cause: event.error }));
     });
-    const served = { tables, root, features, ids, counts };
+    const part: ThreadJournal | undefined =
+      journal === undefined
+        ? undefined
+        : { path: journal.path, thread: index, left: index === 0 ? journal.left : [] };
+    const served = { tables, root, features, ids, counts, journal: part };
+    const rests = index > 0;
     port.postMessage({ kind: "start", fd, wakeFd, helpFd, rests, negotiated, sent, ...served }, []);
     return thread;
   }

@@ -1,6 +1,7 @@
 import { DAMAGED } from "../cache/layer-reader.ts";
 import { FuseChannel } from "../fuse/fuse-channel.ts";
 import { notifyInvalEntry } from "../fuse/replies.ts";
+import { RequestJournal } from "../fuse/request-journal.ts";
 import { LazyFileSystem } from "../lazyfs/lazy-file-system.ts";
 import { createLogger } from "../observability/log.ts";
 import { RepeatGate } from "../observability/repeat-gate.ts";
@@ -51,6 +52,10 @@ const log = createLogger({
 function open(start: FuseWorkerStart): Serving {
   const { fd, wakeFd, helpFd, rests, negotiated, root, features, ids } = start;
   const sent = new Int32Array(start.sent);
+  const journal =
+    start.journal?.path === undefined
+      ? undefined
+      : new RequestJournal(Bun.mmap(start.journal.path), start.journal.thread);
   const fileSystem = new LazyFileSystem({
     ...tables.open(start.tables),
     ...(root.kind === "chain"
@@ -62,11 +67,15 @@ function open(start: FuseWorkerStart): Serving {
     onMiss: ({ unique }, { layer, entry, offset, size }, result) => {
       const damage = result === DAMAGED ? tables.readerOf(layer)?.damaged : undefined;
       if (damage !== undefined) self.postMessage({ kind: "damaged", layer, damage });
-      self.postMessage({ kind: "miss", fd, unique, layer, entry, offset, size });
+      const miss = { kind: "miss", fd, unique, layer, entry, offset, size } as const;
+      // Before anybody answers it.
+      if (journal === undefined) self.postMessage(miss);
+      else self.postMessage({ ...miss, slot: journal.park(channel.frame) });
     },
     onInterrupt: (unique) => self.postMessage({ kind: "interrupt", unique }),
   });
   const channel = new FuseChannel({
+    request: journal?.request,
     fd,
     wakeFd,
     negotiated,
@@ -75,6 +84,7 @@ function open(start: FuseWorkerStart): Serving {
     isCalled: () => Atomics.load(sent, 0) !== handled,
     log,
   });
+  for (const frame of start.journal?.left ?? []) channel.replay(frame);
   return { channel, fd, fileSystem, sent };
 }
 

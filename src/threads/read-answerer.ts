@@ -31,6 +31,8 @@ export interface ReadAnswererOptions {
   readonly maxRead: number;
   /** Told of each read that has been answered, with what it waited and whether it failed. */
   readonly onAnswered?: ((ms: number, size: number, failed: boolean) => void) | undefined;
+  /** Told of each slot of a journal whose read has been answered. */
+  readonly onReplied?: ((slot: number) => void) | undefined;
   readonly log: Logger;
 }
 
@@ -50,6 +52,7 @@ const ROUNDS_TO_MEMORY = 3;
 export class ReadAnswerer implements AsyncDisposable {
   readonly #layers: ReadonlyMap<number, AnsweredLayer>;
   readonly #onAnswered: ReadAnswererOptions["onAnswered"];
+  readonly #onReplied: ReadAnswererOptions["onReplied"];
   readonly #target: FileTarget;
   readonly #log: Logger;
   readonly #pending = new Map<bigint, PendingAnswer>();
@@ -59,7 +62,8 @@ export class ReadAnswerer implements AsyncDisposable {
   #isEnding = false;
   #isLeft = false;
 
-  constructor({ layers, maxRead, onAnswered, log }: ReadAnswererOptions) {
+  constructor({ layers, maxRead, onAnswered, onReplied, log }: ReadAnswererOptions) {
+    this.#onReplied = onReplied;
     this.#onAnswered = onAnswered;
     this.#layers = layers;
     this.#log = log;
@@ -78,8 +82,13 @@ export class ReadAnswerer implements AsyncDisposable {
 
   /** Never rejects. */
   async answer(miss: ReadMiss): Promise<void> {
-    const { fd, unique } = miss;
     if (this.#isLeft) return;
+    await this.#reply(miss);
+    if (miss.slot !== undefined && !this.#isLeft) this.#onReplied?.(miss.slot);
+  }
+
+  async #reply(miss: ReadMiss): Promise<void> {
+    const { fd, unique } = miss;
     if (this.#early.delete(unique) || this.#isEnding) {
       replyError(fd, unique, EINTR);
       return;

@@ -95,6 +95,34 @@ describeMounts(CONTAINERD_PROGRAMS, "a container whose daemon is replaced", () =
   );
 
   test(
+    "gets what it waited for also where the kernel cannot be asked again",
+    async () => {
+      await using stage = await TakeoverHost.start(sample, {
+        config: NO_FILL,
+        env: { SOCIABLE_FUSE_NO_RESEND: "1" },
+      });
+      const { host } = stage;
+      await using cached = stage.compare({ untilStopped: true });
+      await using direct = stage.compare({ untilStopped: true, isDirect: true, seed: 2 });
+      host.proxy.stall();
+      await using large = stage.compare({ paths: [LARGE], isDirect: true });
+      await using random = stage.compare({ reads: 40, isDirect: true });
+      await Bun.sleep(300);
+      for (let i = 0; i < 3; i++) {
+        await host.serve.kill();
+        await host.serve.restart();
+        await Bun.sleep(100 * i);
+      }
+      host.proxy.flow();
+      expect(await large.result).toMatchObject(ALL_RIGHT);
+      expect(await random.result).toMatchObject(ALL_RIGHT);
+      expect(await cached.stop()).toMatchObject(ALL_RIGHT);
+      expect(await direct.stop()).toMatchObject(ALL_RIGHT);
+    },
+    PATIENCE_MS,
+  );
+
+  test(
     "does not notice that the keeper was killed, nor the daemon behind it",
     async () => {
       await using stage = await TakeoverHost.start(sample, { config: NO_FILL });

@@ -21,7 +21,7 @@ const directory = fc
   .map((text) => `/${text}`);
 const deviceOrNone = fc.oneof(device, fc.constant(""));
 const request: fc.Arbitrary<KeeperRequest> = fc.oneof(
-  fc.record({ kind: fc.constant("put" as const), device, directory }),
+  fc.record({ kind: fc.constant("put" as const), device, directory, resends: fc.boolean() }),
   fc.record({ kind: fc.constant("next" as const), after: deviceOrNone }),
   fc.record({ kind: fc.constant("drop" as const), device }),
   fc.record({ kind: fc.constant("lease" as const), timeoutMs: fc.nat(2 ** 31 - 1) }),
@@ -31,7 +31,7 @@ const request: fc.Arbitrary<KeeperRequest> = fc.oneof(
 const u32 = fc.nat(2 ** 32 - 1);
 const reply: fc.Arbitrary<KeeperReply> = fc.oneof(
   fc.record({ kind: fc.constant("done" as const) }),
-  fc.record({ kind: fc.constant("held" as const), device, directory }),
+  fc.record({ kind: fc.constant("held" as const), device, directory, resends: fc.boolean() }),
   fc.record({ kind: fc.constant("end" as const) }),
   fc.record({ kind: fc.constant("status" as const), pid: u32, held: u32, isLeased: fc.boolean() }),
   fc.record({

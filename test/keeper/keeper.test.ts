@@ -13,8 +13,8 @@ import { KeeperProcess, SELF } from "../support/keeper-process.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 // Devices that no machine has: what is aborted here is nobody's.
-const ONE = { device: "0:4000000001", directory: "/nowhere/one" };
-const TWO = { device: "0:4000000002", directory: "/nowhere/two" };
+const ONE = { device: "0:4000000001", directory: "/nowhere/one", resends: false };
+const TWO = { device: "0:4000000002", directory: "/nowhere/two", resends: true };
 
 async function openKeeper(timeoutMs?: number) {
   await using resources = new AsyncDisposableStack();
@@ -60,7 +60,7 @@ describe("a keeper", () => {
     await give(client, TWO, 22);
     await give(client, ONE, 11);
     const taken = await client.takeAll();
-    expect(taken.map(({ device, directory }) => ({ device, directory }))).toEqual([ONE, TWO]);
+    expect(taken.map(({ fd: _, ...facts }) => facts)).toEqual([ONE, TWO]);
     expect(taken.map(({ fd }) => countIn(fd))).toEqual([11, 22]);
     for (const { fd } of taken) sysClose(fd);
   });
@@ -272,6 +272,7 @@ describe("a keeper that is told nonsense", () => {
         encoder.encode("0:1"),
         Uint8Array.of(2, 0),
         encoder.encode("/a"),
+        Uint8Array.of(0),
       ]),
     },
   ])("refuses $title and goes on", async ({ bytes }) => {

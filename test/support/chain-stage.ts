@@ -143,6 +143,7 @@ export class ChainStage implements AsyncDisposable {
       kind: { xattrs: true, acls: false },
       numbers: this.numbers,
       records: this.records,
+      root: this.root,
       ports: [spawnFuseWorker(), spawnFuseWorker()],
       cacheRoot: this.cache.root,
       log: createLogger({ sink: (record) => this.logged.push(record) }),

@@ -9,6 +9,8 @@ import type { CompareOrder, ReaderOrder, ReaderReport } from "./mount-reader.ts"
 const CHUNK = 1 << 20;
 const MAX_RANDOM = 300_000;
 const MOST_TOLD = 20;
+const STALL_MS = 30;
+const MOST_STALLS = 10_000;
 
 const order = JSON.parse(process.argv[2] ?? "") as ReaderOrder; // of our own tests
 let isStopped = false;
@@ -26,7 +28,13 @@ async function compare(order: CompareOrder): Promise<ReaderReport> {
       isStopped = true;
     });
   }
-  const report: Writable<ReaderReport> = { reads: 0, slowestMs: 0, wrong: [], errors: [] };
+  const report: Writable<ReaderReport> = {
+    reads: 0,
+    slowestMs: 0,
+    stallsMs: [],
+    wrong: [],
+    errors: [],
+  };
   const flags = order.isDirect === true ? constants.O_RDONLY | constants.O_DIRECT : "r";
   const pick = numbers(seed);
   const isRandom = untilStopped || reads !== undefined;
@@ -76,7 +84,9 @@ async function compareRange(
     const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
     if (report.errors.length < MOST_TOLD) report.errors.push(`${code}: ${path} from ${start}`);
   }
-  report.slowestMs = Math.max(report.slowestMs, performance.now() - startedAt);
+  const ms = performance.now() - startedAt;
+  report.slowestMs = Math.max(report.slowestMs, ms);
+  if (ms >= STALL_MS && report.stallsMs.length < MOST_STALLS) report.stallsMs.push(Math.round(ms));
 }
 
 /** Numbers below a limit, the same for the same seed. */

@@ -29,6 +29,8 @@ export interface ReaderReport {
   /** That gave bytes. */
   readonly reads: number;
   readonly slowestMs: number;
+  /** How long each read took that took long. */
+  readonly stallsMs: readonly number[];
   /** The first places whose bytes are not right. */
   readonly wrong: readonly string[];
   /** The first reads that failed, each with its errno. */
