@@ -132,11 +132,11 @@ describe("SpanScheduler", () => {
     });
     const fill = rig.scheduler.fill(0);
     await until(() => rig.stats().bytes.background > 50_000);
-    const { start, end } = inside(rig, 36);
+    const { start, end } = inside(rig, 30);
     expect(await rig.read(0, start, end)).toBe(true);
-    await until(() => rig.cached[0]?.isPresent(37) === true);
-    await until(() => rig.cached[0]?.isPresent(35) === true);
-    expect(rig.cached[0]?.isPresent(28)).toBe(false);
+    await until(() => rig.cached[0]?.isPresent(31) === true);
+    await until(() => rig.cached[0]?.isPresent(29) === true);
+    expect(rig.cached[0]?.isPresent(22)).toBe(false);
     expect(rig.stats().bytes.readahead).toBeGreaterThan(0);
     expect(await fill.done).toBe("complete");
     expect(rig.stats()).toMatchObject({
