@@ -1,4 +1,4 @@
-import type { Digest } from "../oci/digest.ts";
+import { type Digest, hexOf } from "../oci/digest.ts";
 import type { ImageIndex, ImageManifest } from "../oci/manifest.ts";
 import type { RegistryHost, RepositoryName } from "../oci/reference.ts";
 import type { Labels } from "./api/snapshots.ts";
@@ -21,6 +21,35 @@ export function contentLabels(document: ImageManifest | ImageIndex): Labels {
       document.layers.map(({ digest }, position) => [`${CONTENT}.l.${position}`, digest]),
     ),
   };
+}
+
+/** Of a SOCI index: its config, zTOCs and prefetch artifacts, as the Go snapshotter labels them. */
+export function artifactLabels({
+  config,
+  layers,
+}: Pick<ImageManifest, "config" | "layers">): Labels {
+  return {
+    [`${CONTENT}.config`]: config.digest,
+    ...Object.fromEntries(
+      layers.map(({ digest }, position) => [`${CONTENT}.ztoc.${position}`, digest]),
+    ),
+  };
+}
+
+/** Of an image: a SOCI index that goes when the image does. The Go snapshotter has one label for all, the last one wins; here each index has its own. */
+export function sociIndexLabels(index: Digest): Labels {
+  return { [sociIndexLabel(index)]: index };
+}
+
+/** The labels of an image that name a SOCI index, whoever wrote them. */
+export function sociIndexLabelsOf(labels: Labels, index: Digest): readonly string[] {
+  return Object.keys(labels).filter(
+    (key) => key.startsWith(`${CONTENT}.soci-index`) && labels[key] === index,
+  );
+}
+
+function sociIndexLabel(index: Digest): string {
+  return `${CONTENT}.soci-index.${hexOf(index).slice(0, 16)}`;
 }
 
 /** Of an image's config: the snapshot of all its layers. */

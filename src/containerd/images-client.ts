@@ -60,6 +60,17 @@ export class ImagesClient {
     }
   }
 
+  /** Sets labels; an empty one is taken away. The others, and the target, stay. @throws not-found */
+  async setLabels(
+    name: string,
+    { labels, signal }: WaitOptions & { readonly labels: Readonly<Record<string, string>> },
+  ): Promise<void> {
+    const image = IMAGE_RECORD.create({ name, labels });
+    const updateMask = { paths: Object.keys(labels).map((label) => `labels.${label}`) };
+    const what = `label image "${name}"`;
+    await this.#calls.unary(IMAGES_SERVICE.update, { image, updateMask }, { what, signal });
+  }
+
   /** Whether there was one. `sync` waits until what nothing needs any more has been collected. */
   async delete(
     name: string,

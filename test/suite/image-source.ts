@@ -3,6 +3,7 @@ import type { Descriptor } from "../../src/oci/descriptor.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import type { ImageSource } from "../../src/oci/image-source.ts";
 import { parseImageManifest } from "../../src/oci/manifest.ts";
+import { rejectionOf } from "../support/failure.ts";
 import { buildTar, imageOf, layerOf, type BuiltImage } from "../support/image-builder.ts";
 import { sampleBytes } from "../support/sample-bytes.ts";
 
@@ -70,12 +71,14 @@ export function describeImageSource({ name, open }: ImageSourceSuite): void {
       await using opened = await open(image);
       const root = await opened.source.root();
       const wrong = { ...root, size: root.size + 1 };
-      await expect(opened.source.manifest(wrong)).rejects.toMatchObject({ kind: "data-loss" });
+      expect(await rejectionOf(opened.source.manifest(wrong))).toMatchObject({ kind: "data-loss" });
     });
 
     test("manifest() throws not-found for an absent manifest", async () => {
       await using opened = await open(image);
-      await expect(opened.source.manifest(ABSENT)).rejects.toMatchObject({ kind: "not-found" });
+      expect(await rejectionOf(opened.source.manifest(ABSENT))).toMatchObject({
+        kind: "not-found",
+      });
     });
 
     test("blob() gives whole blobs, the config among them", async () => {
@@ -87,7 +90,7 @@ export function describeImageSource({ name, open }: ImageSourceSuite): void {
 
     test("blob() throws not-found for an absent blob", async () => {
       await using opened = await open(image);
-      await expect(collect(opened.source.blob(ABSENT))).rejects.toMatchObject({
+      expect(await rejectionOf(collect(opened.source.blob(ABSENT)))).toMatchObject({
         kind: "not-found",
       });
     });
@@ -96,7 +99,7 @@ export function describeImageSource({ name, open }: ImageSourceSuite): void {
       await using opened = await open(image);
       const { descriptor } = layerAt(image, 1);
       const wrong = { ...descriptor, size: descriptor.size - 1 };
-      await expect(collect(opened.source.blob(wrong))).rejects.toMatchObject({
+      expect(await rejectionOf(collect(opened.source.blob(wrong)))).toMatchObject({
         kind: "data-loss",
       });
     });
@@ -111,7 +114,7 @@ export function describeImageSource({ name, open }: ImageSourceSuite): void {
           controller.abort(reason);
         }
       };
-      await expect(read()).rejects.toBe(reason);
+      expect(await rejectionOf(read())).toBe(reason);
     });
 
     test.each([
