@@ -8,14 +8,16 @@ import { parsePlatform } from "../oci/platform.ts";
 import { parseSourceName } from "../oci/source-name.ts";
 import { LOCAL_STORE_DATABASE, type LocalStore, openLocalStore } from "../soci/local-store.ts";
 import type { FlagSpecs } from "./flag-spec.ts";
-import { registryOptions, type RegistryOptionsContext } from "./registry-options.ts";
+import { parseContainerdName } from "./containerd-name.ts";
+import { type ContainerdSourceContext, openContainerdSource } from "./open-containerd-source.ts";
+import { registryOptions } from "./registry-options.ts";
 
 /** What every command that names an image takes. */
 export const IMAGE_ARG = {
   name: "image",
   required: true,
   description:
-    "REF (in a registry), oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:REF]",
+    "REF (in a registry), containerd:REF, oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:REF]",
 } as const;
 
 /** Of commands that work on several platforms of an image. */
@@ -60,8 +62,10 @@ export function platformsOf(flags: {
 /** Opens the image that a command names. May ask for a password. */
 export async function openSource(
   name: string,
-  context: RegistryOptionsContext,
+  context: ContainerdSourceContext,
 ): Promise<ImageSource> {
+  const image = parseContainerdName(name);
+  if (image !== undefined) return openContainerdSource(image, context);
   const source = parseSourceName(name);
   const { log, signal } = context;
   const options =

@@ -10,6 +10,7 @@ import { isDigest } from "../oci/digest.ts";
 import { parsePlatform } from "../oci/platform.ts";
 import type { ExplicitIndex } from "../soci/discover.ts";
 import type { CommandContext } from "./command-context.ts";
+import { CONTAINERD_FLAGS, type ContainerdFlagValues } from "./containerd-flags.ts";
 import type { FlagSpecs } from "./flag-spec.ts";
 import { formatByteSize } from "./byte-size.ts";
 import { openSource, openStoreIfThere, PLATFORM_FLAG } from "./image-flags.ts";
@@ -35,16 +36,18 @@ export const VIEW_FLAGS = {
     description:
       "Print requests, bytes fetched and bytes of the image on standard error at the end",
   },
+  ...CONTAINERD_FLAGS,
   ...REGISTRY_FLAGS,
 } as const satisfies FlagSpecs;
 
 type ViewContext = CommandContext<
   { readonly image: string },
-  RegistryFlagValues & {
-    readonly platform: string | undefined;
-    readonly index: string | undefined;
-    readonly stats: boolean;
-  }
+  RegistryFlagValues &
+    ContainerdFlagValues & {
+      readonly platform: string | undefined;
+      readonly index: string | undefined;
+      readonly stats: boolean;
+    }
 >;
 
 /** Opens the image that a command names and hands it to `use`; then prints what --stats asks for. */

@@ -8,6 +8,7 @@ import { DEFAULT_MIN_LAYER_SIZE } from "../../soci/layer-plan.ts";
 import { formatByteSize } from "../byte-size.ts";
 import type { CommandContext } from "../command-context.ts";
 import { defineCommand } from "../command.ts";
+import { CONTAINERD_FLAGS } from "../containerd-flags.ts";
 import { announceReady, isDetached, runDetached } from "../detach.ts";
 import type { FlagSpecs, FlagValues } from "../flag-spec.ts";
 import { IMAGE_ARG, openSource, PLATFORM_FLAG } from "../image-flags.ts";
@@ -53,6 +54,7 @@ const MOUNT_FLAGS = {
   },
   ...PLATFORM_FLAG,
   ...INDEX_FLAG,
+  ...CONTAINERD_FLAGS,
   ...REGISTRY_FLAGS,
 } as const satisfies FlagSpecs;
 
