@@ -2,16 +2,14 @@ import type { WaitOptions } from "../../async/wait-options.ts";
 import type { InflateEngine } from "../../deflate/inflate-engine.ts";
 import { SociError } from "../../errors.ts";
 import { spansOf } from "../../fetch/span-plan.ts";
-import type { FileSlice } from "../../oci/file-slice.ts";
-import { readWhole } from "../../oci/layout-files.ts";
 import type { FileMetadata } from "../../ztoc/file-metadata.ts";
 import { extractSpan } from "../../ztoc/span-extractor.ts";
 import type { Ztoc } from "../../ztoc/ztoc.ts";
 
 export interface FileBytesOptions extends WaitOptions {
   readonly ztoc: Ztoc;
-  /** All of the layer's blob. */
-  readonly blob: FileSlice;
+  /** Reads bytes [start, end) of the layer's blob, all of them. */
+  readonly readRange: (start: number, end: number) => Promise<Uint8Array>;
   readonly engine: InflateEngine;
 }
 
@@ -21,7 +19,7 @@ export interface FileBytesOptions extends WaitOptions {
  */
 export async function* fileBytes(
   { uncompressedOffset: start, uncompressedSize: size }: FileMetadata,
-  { ztoc, blob, engine, signal }: FileBytesOptions,
+  { ztoc, readRange, engine, signal }: FileBytesOptions,
 ): AsyncGenerator<Uint8Array> {
   const end = start + size;
   const [first, last] = spansOf(ztoc, start, end) ?? [0, -1];
@@ -34,11 +32,7 @@ export async function* fileBytes(
   for (let span = first; span <= last; span++) {
     signal?.throwIfAborted();
     const { compressedStart, compressedEnd, uncompressedStart } = ztoc.zinfo.rangeOf(span, ztoc);
-    const bytes = compressedEnd - compressedStart;
-    const compressed = await readWhole(
-      { ...blob, start: blob.start + compressedStart, size: bytes },
-      { maxBytes: blob.size },
-    );
+    const compressed = await readRange(compressedStart, compressedEnd);
     let position = uncompressedStart;
     for (const chunk of extractSpan(ztoc, span, compressed, engine)) {
       const wanted = chunk.subarray(Math.max(0, start - position), Math.max(0, end - position));

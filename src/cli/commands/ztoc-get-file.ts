@@ -3,7 +3,7 @@ import { WasmEngine } from "../../deflate/wasm-engine.ts";
 import { SociError } from "../../errors.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { FileSlice } from "../../oci/file-slice.ts";
-import { directoryFiles } from "../../oci/layout-files.ts";
+import { directoryFiles, readWhole } from "../../oci/layout-files.ts";
 import { type LocalStore, openLocalStore } from "../../soci/local-store.ts";
 import { checkSpans } from "../../ztoc/check-spans.ts";
 import type { FileMetadata } from "../../ztoc/file-metadata.ts";
@@ -83,7 +83,16 @@ export const ztocGetFileCommand = defineCommand({
           `Cannot use ${blob.name}: it has ${blob.size} bytes, the layer of this zTOC has ${ztoc.compressedArchiveSize}`,
         );
       }
-      return fileBytes(file, { ztoc, blob, engine: new WasmEngine(), signal });
+      return fileBytes(file, {
+        ztoc,
+        readRange: (start, end) =>
+          readWhole(
+            { ...blob, start: blob.start + start, size: end - start },
+            { maxBytes: blob.size },
+          ),
+        engine: new WasmEngine(),
+        signal,
+      });
     });
     if (output !== undefined) {
       await output.write(bytes, { signal });
