@@ -21,7 +21,7 @@ export interface LayerMap {
   readonly spans: readonly MapSpan[];
   /** Undefined: there is no cache on this host. */
   readonly localSpans: number | undefined;
-  /** What the layer's files are divided into, in the order of their names; each file is in one. */
+  /** What the layer's files are divided into, in the order in which the tar comes to them; each file is in one. */
   readonly directories: readonly MapDirectory[];
   /** Files that lie in more than one span, in the order of the tar: reading their end costs their spans. */
   readonly straddlers: readonly MapFile[];
@@ -140,9 +140,13 @@ function directoriesOf(ztoc: Ztoc, cut: DirectoryCut, maxDirectories: number): M
     addFile(found, file, { ztoc, follows: previous === found });
     previous = found;
   }
-  return [...gathered]
-    .map(([name, { files, bytes, spans, ranges }]) => ({ name, files, bytes, spans, ranges }))
-    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  return [...gathered].map(([name, { files, bytes, spans, ranges }]) => ({
+    name,
+    files,
+    bytes,
+    spans,
+    ranges,
+  }));
 }
 
 function addFile(

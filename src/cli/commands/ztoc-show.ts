@@ -6,14 +6,17 @@ import { checkSpans } from "../../ztoc/check-spans.ts";
 import { usesUnicode } from "../bars.ts";
 import { paintOf } from "../colors.ts";
 import { defineCommand } from "../command.ts";
-import { openStoreIfThere } from "../image-flags.ts";
+import { openStoreIfThere, PLATFORM_FLAG } from "../image-flags.ts";
 import { writeJson } from "../output.ts";
 import { PAGER_FLAG, withPager } from "../pager.ts";
+import { REGISTRY_FLAGS } from "../registry-options.ts";
+import { INDEX_FLAG } from "../view-image.ts";
 import { findCachedSpans } from "./cached-spans.ts";
 import { type LayerMap, mapLayer } from "./layer-map.ts";
 import { layerMapPage } from "./layer-map-html.ts";
 import { formatMapPicture, formatMapSummary, formatSpanTable } from "./layer-map-text.ts";
-import { namesDigest, readZtoc } from "./ztoc-argument.ts";
+import { type NamedZtoc, namesDigest, readZtoc } from "./ztoc-argument.ts";
+import { readZtocOfImage } from "./ztoc-of-image.ts";
 import { openOutputFile } from "./ztoc-output-file.ts";
 
 const NO_TERMINAL_WIDTH = 100;
@@ -32,12 +35,28 @@ export const ztocShowCommand = defineCommand({
       explanation: "A picture in the terminal, of a zTOC in the state directory",
     },
     {
+      command: "sociable ztoc show --map --image registry.example.com/team/app:1.4 c901815c4a12",
+      explanation: "Of a layer that sociable inspect shows",
+    },
+    {
       command: "sociable ztoc show --map --html map.html layer.ztoc",
       explanation: "The picture as a page that needs nothing else",
     },
   ],
-  args: [{ name: "ztoc", required: true, description: "Digest of a stored zTOC, or a file" }],
+  args: [
+    {
+      name: "ztoc",
+      required: true,
+      description:
+        "Digest of a stored zTOC, or a file; with --image the digest of a zTOC or layer, or how it begins",
+    },
+  ],
   flags: {
+    image: {
+      type: "string",
+      valueName: "IMAGE",
+      description: "Take the zTOC that the SOCI index of this image names",
+    },
     map: { type: "boolean", description: "Draw the spans against the directories" },
     html: {
       type: "string",
@@ -70,6 +89,9 @@ export const ztocShowCommand = defineCommand({
         "Print a JSON object: ztoc, layer, sizes, spans, directories (name, bytes, ranges, …), straddlers",
     },
     ...PAGER_FLAG,
+    ...PLATFORM_FLAG,
+    ...INDEX_FLAG,
+    ...REGISTRY_FLAGS,
   },
   async run(context) {
     const { args, flags, io, signal } = context;
@@ -79,16 +101,17 @@ export const ztocShowCommand = defineCommand({
     const root = namesDigest(args.ztoc) ? context.root : rootIfThere(context);
     const store = root === undefined ? undefined : await openStoreIfThere(root, signal);
     if (store !== undefined) cleanup.use(store);
-    const { ztoc, digest, size } = await readZtoc(args.ztoc, {
-      cwd: io.cwd,
-      store: async () => store ?? missingStore(args.ztoc),
-    });
+    const found =
+      flags.image === undefined
+        ? await readNamedZtoc(args.ztoc, { cwd: io.cwd, store })
+        : await readZtocOfImage(args.ztoc, { image: flags.image, context, store });
+    const { ztoc, digest, size } = found;
     const fault = checkSpans(ztoc);
     if (fault !== undefined) {
       throw new SociError("data-loss", `Cannot show zTOC "${args.ztoc}": ${fault}`);
     }
     const page = flags.html === undefined ? undefined : await openOutputFile(flags.html, io.cwd);
-    const layer = named ?? layerOf(store, digest);
+    const layer = named ?? found.layer;
     const cached =
       root === undefined ? undefined : await findCachedSpans({ root, digest, ztoc, layer, signal });
     const map = mapLayer(ztoc, {
@@ -131,9 +154,15 @@ function jsonOfMap(map: LayerMap): unknown {
   };
 }
 
-/** The first that the store knows of; layers of the same bytes have one digest. */
-function layerOf(store: LocalStore | undefined, ztoc: Digest): Digest | undefined {
-  return store?.artifacts.listZtocs({ digest: ztoc })[0]?.ociDigest;
+/** By its digest or from a file, and its layer, where the store knows it. */
+async function readNamedZtoc(
+  text: string,
+  { cwd, store }: { readonly cwd: string; readonly store: LocalStore | undefined },
+): Promise<NamedZtoc & { readonly layer: Digest | undefined }> {
+  const found = await readZtoc(text, { cwd, store: async () => store ?? missingStore(text) });
+  // The first: layers of the same bytes have one digest.
+  const [artifact] = store?.artifacts.listZtocs({ digest: found.digest }) ?? [];
+  return { ...found, layer: artifact?.ociDigest };
 }
 
 function rootIfThere(context: { readonly root: string }): string | undefined {

@@ -144,7 +144,7 @@ describe("sociable inspect", () => {
     await using cli = await indexed(false);
     const { stdout } = await inspect(cli);
     expect(stdout).toMatch(
-      / in 3 rounds\n  1\. image index \d+ B\n  2\. manifest \d+ B\n  3\. referrers \+ config \d+ B\n/,
+      / in 3 rounds\n +1\. image index \d+ B\n +2\. manifest \d+ B\n +3\. referrers \+ config \d+ B\n/,
     );
     expect(stdout).toContain("Index and zTOCs are on this host alone");
   });

@@ -73,12 +73,12 @@ describe("mapLayer()", () => {
   test("divides all files among directories, with the runs of the tar they take", () => {
     const { directories } = mapOf();
     expect(directories.map(({ name, files, bytes: size }) => [name, files, size])).toEqual([
-      ["/*", 1, 0],
       ["/bin", 2, 100_003],
       ["/etc", 2, 3001],
       [expect.stringContaining("/x"), 1, 70_000],
+      ["/*", 1, 0],
     ]);
-    const [, bin] = directories;
+    const [bin] = directories;
     const [big] = ztoc.files.filter(({ type }) => type === "reg");
     expect(bin?.ranges).toEqual([
       big?.uncompressedOffset ?? -1,

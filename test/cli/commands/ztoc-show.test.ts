@@ -5,11 +5,14 @@ import { geometryOf, wholeGeometry } from "../../../src/cache/encode-geometry.ts
 import { LayerCache } from "../../../src/cache/layer-cache.ts";
 import { keyByZtoc, type LayerKey } from "../../../src/cache/layer-key.ts";
 import { NO_LOG } from "../../../src/observability/log.ts";
-import type { Digest } from "../../../src/oci/digest.ts";
+import { type Digest, hexOf } from "../../../src/oci/digest.ts";
 import { decodeZtoc } from "../../../src/ztoc/decode-ztoc.ts";
 import type { Ztoc } from "../../../src/ztoc/ztoc.ts";
 import { fill } from "../../cache/samples.ts";
-import type { FakeIoOptions } from "../fake-io.ts";
+import { buildImage, buildLayer } from "../../support/image-builder.ts";
+import { sampleBytes } from "../../support/sample-bytes.ts";
+import { type FakeIoOptions, runInProcess } from "../fake-io.ts";
+import { type CliImage, cliImage } from "./cli-image.ts";
 import { withCommands } from "./with-commands.ts";
 import { createZtoc, type Sandbox, sampleLayer, sandbox } from "./ztoc-sandbox.ts";
 
@@ -137,6 +140,60 @@ describe("sociable ztoc show", () => {
     const { code, stdout } = await show(box, [digest]);
     expect(code).toBe(0);
     expect(stdout).toContain(`layer  ${layer.descriptor.digest}\n`);
+  });
+
+  describe("with --image", () => {
+    const one = { entries: [{ name: "one", content: sampleBytes(50_000) }] };
+    const two = { entries: [{ name: "two", content: sampleBytes(60_000, 2) }] };
+
+    async function indexed(): Promise<CliImage> {
+      await using stack = new AsyncDisposableStack();
+      const cli = stack.use(await cliImage(await buildImage({ layers: [one, two] })));
+      expect((await cli.run(["create", "--min-layer-size", "0", cli.name])).code).toBe(0);
+      expect((await cli.run(["push", cli.name])).code).toBe(0);
+      stack.move();
+      return cli;
+    }
+
+    function showOf(cli: CliImage, ...argv: readonly string[]) {
+      const commands = ["ztoc", "show", "--root", cli.temp.join("another"), "--image", cli.name];
+      return runInProcess([...commands, ...argv], { registry, cwd: cli.temp.path });
+    }
+
+    test("takes the zTOC of a layer by how the layer's digest begins", async () => {
+      await using cli = await indexed();
+      const { digest } = (await buildLayer(two)).descriptor;
+      const { code, stdout } = await showOf(cli, "--json", hexOf(digest).slice(0, 12));
+      expect(code).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({
+        layer: digest,
+        directories: [{ files: 1, bytes: 60_000 }],
+      });
+      const whole = await showOf(cli, "--json", JSON.parse(stdout).ztoc);
+      expect(whole.stdout).toBe(stdout);
+    });
+
+    test("fetches nothing of the layers", async () => {
+      await using cli = await indexed();
+      cli.registry.clearRequests();
+      const { digest } = (await buildLayer(one)).descriptor;
+      expect((await showOf(cli, digest)).code).toBe(0);
+      expect(cli.registry.requests.filter(({ path }) => path.endsWith(digest))).toEqual([]);
+    });
+
+    test.each([
+      { title: "a digest that the index does not name", ztoc: "0".repeat(64), code: 1 },
+      { title: "too few digits", ztoc: "abc", code: 2 },
+      { title: "what is no digest", ztoc: "layer.ztoc", code: 2 },
+    ])("refuses $title", async ({ ztoc, code }) => {
+      await using cli = await indexed();
+      expect(await showOf(cli, ztoc)).toMatchObject({ code, stdout: "" });
+    });
+
+    test("refuses an image without an index", async () => {
+      await using cli = await cliImage(await buildImage({ layers: [one] }));
+      expect(await showOf(cli, "0".repeat(64))).toMatchObject({ code: 1, stdout: "" });
+    });
   });
 
   test.each([
