@@ -125,24 +125,23 @@ describe("SpanScheduler", () => {
   });
 
   test("fills about what somebody reads before the rest", async () => {
+    // More than a fill asks for at a time.
+    const large = await sampleLayer({ bytes: 12_000_000, seed: 9 });
     await using rig = await openRig({
-      layers: [one],
-      line: { delayMs: 10, bytesPerSecond: 1_000_000 },
-      scheduler: { maxBytes: 100_000 },
+      layers: [large],
+      line: { delayMs: 5, bytesPerSecond: 6_000_000 },
     });
     const fill = rig.scheduler.fill(0);
-    await until(() => rig.stats().bytes.background > 50_000);
-    const { start, end } = inside(rig, 30);
+    await until(() => rig.stats().bytes.background > 500_000);
+    const { start, end } = inside(rig, 170);
     expect(await rig.read(0, start, end)).toBe(true);
-    await until(() => rig.cached[0]?.isPresent(31) === true);
-    await until(() => rig.cached[0]?.isPresent(29) === true);
-    expect(rig.cached[0]?.isPresent(22)).toBe(false);
+    await until(() => rig.cached[0]?.isPresent(171) === true);
+    await until(() => rig.cached[0]?.isPresent(169) === true);
+    expect(rig.cached[0]?.isPresent(150)).toBe(false);
     expect(rig.stats().bytes.readahead).toBeGreaterThan(0);
     expect(await fill.done).toBe("complete");
-    expect(rig.stats()).toMatchObject({
-      evictedSpans: 0,
-      spans: rig.cached[0]?.geometry.spanCount,
-    });
+    const { spanCount } = rig.cached[0]?.geometry ?? {};
+    expect(rig.stats()).toMatchObject({ evictedSpans: 0, spans: spanCount });
   });
 
   test("orders prefetch before readahead before background", async () => {
