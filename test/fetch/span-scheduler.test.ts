@@ -133,11 +133,11 @@ describe("SpanScheduler", () => {
     });
     const fill = rig.scheduler.fill(0);
     await until(() => rig.stats().bytes.background > 500_000);
-    const { start, end } = inside(rig, 170);
+    const { start, end } = inside(rig, 130);
     expect(await rig.read(0, start, end)).toBe(true);
-    await until(() => rig.cached[0]?.isPresent(171) === true);
-    await until(() => rig.cached[0]?.isPresent(169) === true);
-    expect(rig.cached[0]?.isPresent(150)).toBe(false);
+    await until(() => rig.cached[0]?.isPresent(131) === true);
+    await until(() => rig.cached[0]?.isPresent(129) === true);
+    expect(rig.cached[0]?.isPresent(115)).toBe(false);
     expect(rig.stats().bytes.readahead).toBeGreaterThan(0);
     expect(await fill.done).toBe("complete");
     const { spanCount } = rig.cached[0]?.geometry ?? {};
