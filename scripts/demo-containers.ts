@@ -11,6 +11,7 @@ import type { Cost } from "./demo-download.ts";
 import type { LineMeter } from "./demo-meter.ts";
 import { whyNoMounts } from "./demo-mount.ts";
 import { shortDigests } from "./demo-output.ts";
+import { endProcessesOf } from "./demo-processes.ts";
 import { type ProgramRun, runProgram } from "./demo-program.ts";
 import { type ReportRow, sumOfCosts } from "./demo-report.ts";
 import { type SpecimenRead, type Stage, sociable } from "./demo-stage.ts";
@@ -156,10 +157,10 @@ class ContainerRun {
       }),
     );
     // Before containerd is, so that nobody waits in its mounts any more.
-    resources.use(serve);
+    resources.defer(() => endServe(serve));
     output.line(`process ${serve.pid}; it fetches nothing here that nobody asks for`);
     signal.throwIfAborted();
-    const pull = await this.#cost(() => this.#pull(containerd, serve));
+    const pull = await this.#cost(() => this.#pull(containerd));
     return { pull, run: await this.#cost(() => this.#hash(containerd, SNAPSHOTTER)) };
   }
 
@@ -173,14 +174,12 @@ class ContainerRun {
     return { ms, requests: requests - before.requests, bytes: bytes - before.bytes };
   }
 
-  async #pull(containerd: ContainerdProcess, serve: ServeProcess): Promise<ProgramRun> {
+  async #pull(containerd: ContainerdProcess): Promise<ProgramRun> {
     const { output } = this.#stage;
     const { far } = this.#options;
     output.command(["sociable", "pull", far]);
-    const sockets = ["--address", containerd.address, "--daemon", serve.address];
-    const run = await sociable(this.#stage, "puller", ["pull", ...sockets, far], {
-      showProgress: true,
-    });
+    const argv = ["pull", "--address", containerd.address, far];
+    const run = await sociable(this.#stage, "puller", argv, { showProgress: true });
     output.text(shortDigests(Buffer.from(run.stdout).toString()));
     return run;
   }
@@ -232,6 +231,13 @@ class ContainerRun {
 /** A command as a user would type it, who leaves them where they are by default. */
 function withoutFifos(args: readonly string[]): readonly string[] {
   return args.filter((arg, i) => arg !== "--fifo-dir" && args[i - 1] !== "--fifo-dir");
+}
+
+/** Ends it with all that it has started: who keeps its mounts would wait for the next one. */
+async function endServe(serve: ServeProcess): Promise<void> {
+  await serve.kill();
+  await endProcessesOf(serve.root);
+  await serve[Symbol.asyncDispose]();
 }
 
 function lastLine(error: unknown): string {

@@ -1,4 +1,4 @@
-import { readdir, readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { openLiveDirectory } from "../src/cache/live-directory.ts";
@@ -8,11 +8,9 @@ import { sysClose } from "../src/sys/libc.ts";
 import { mountFuse } from "../src/sys/mount-fuse.ts";
 import { findMount } from "../src/sys/mountinfo.ts";
 import { unmountFuse } from "../src/sys/unmount-fuse.ts";
+import { endProcessesOf, lastingProcessesOf } from "./demo-processes.ts";
 
 const MAX_READ = 1 << 20;
-/** For processes to end by themselves, and then when they are told to. */
-const PATIENCE_MS = 3000;
-const LOOK_MS = 10;
 
 /** Why nothing can be mounted on this machine, in one line; undefined when it can: it was tried. */
 export async function whyNoMounts(directory: string): Promise<string | undefined> {
@@ -72,7 +70,7 @@ export class MountPlace implements AsyncDisposable {
 
   /** Resolves when the process that served the mount has ended. @throws internal when it does not */
   async ended(): Promise<void> {
-    const left = await this.#processes({ untilGone: true });
+    const left = await lastingProcessesOf(this.#root);
     if (left.length === 0) return;
     throw new SociError(
       "internal",
@@ -84,10 +82,7 @@ export class MountPlace implements AsyncDisposable {
     this.#signal.removeEventListener("abort", this.#onAbort);
     await this.#broken;
     await this.#breakOff();
-    for (const name of ["SIGTERM", "SIGKILL"] as const) {
-      for (const pid of await this.#processes()) kill(pid, name);
-      if ((await this.#processes({ untilGone: true })).length === 0) break;
-    }
+    await endProcessesOf(this.#root);
     // It may have been about to mount.
     await this.#breakOff();
     const cache = join(this.#root, "cache");
@@ -103,36 +98,5 @@ export class MountPlace implements AsyncDisposable {
       // Its process was faster.
       if (!isKind(error, "not-found")) throw error;
     }
-  }
-
-  /** Those of the mount; when they shall be waited for, those that are left when their time is over. */
-  async #processes({ untilGone = false } = {}): Promise<readonly number[]> {
-    const deadline = performance.now() + PATIENCE_MS;
-    for (;;) {
-      const pids = await processesOf(this.#root);
-      if (pids.length === 0 || !untilGone || performance.now() > deadline) return pids;
-      await Bun.sleep(LOOK_MS);
-    }
-  }
-}
-
-/** Processes that were started with this state root. */
-async function processesOf(root: string): Promise<number[]> {
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  const found = await Promise.all(
-    pids.map(async (pid) => {
-      // Who ended just now has none.
-      const words = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
-      return `\0${words}`.includes(`\0--root\0${root}\0`) ? [Number(pid)] : [];
-    }),
-  );
-  return found.flat();
-}
-
-function kill(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name);
-  } catch {
-    // It has ended.
   }
 }

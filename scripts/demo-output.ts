@@ -53,7 +53,6 @@ export class DemoOutput {
     console.log();
     this.line(this.#styled("1", aligned(header)));
     for (const row of rows) this.line(aligned(row));
-    console.log();
   }
 
   #styled(code: string, text: string): string {
