@@ -17,6 +17,11 @@ export interface CallOptions extends WaitOptions {
   readonly timeoutMs?: number;
 }
 
+export interface DuplexOptions extends CallOptions {
+  /** Much is sent: over a connection of its own, which takes a moment to make. */
+  readonly isLarge?: boolean;
+}
+
 export interface CallScope {
   readonly namespace?: string | undefined;
   /** Keeps what the calls make from being collected. */
@@ -36,18 +41,23 @@ export interface DuplexCall<Request, Response> extends Disposable {
 // What hangs is an error: nothing that containerd does in one of these calls takes minutes.
 const DEFAULT_TIMEOUT_MS = 120_000;
 
-/** Makes the calls of services over one connection; errors come as ours. */
+export interface CallsOptions extends CallScope {
+  /** Makes another connection to the same service; without it all calls share one. */
+  readonly connect?: (() => Client) | undefined;
+}
+
+/** Makes the calls of services; errors come as ours. */
 export class ContainerdCalls {
   readonly #client: Client;
-  readonly #scope: CallScope;
+  readonly #options: CallsOptions;
 
-  constructor(client: Client, scope: CallScope = {}) {
+  constructor(client: Client, options: CallsOptions = {}) {
     this.#client = client;
-    this.#scope = scope;
+    this.#options = options;
   }
 
   within(scope: CallScope): ContainerdCalls {
-    return new ContainerdCalls(this.#client, { ...this.#scope, ...scope });
+    return new ContainerdCalls(this.#client, { ...this.#options, ...scope });
   }
 
   async unary<Request, Response>(
@@ -92,22 +102,32 @@ export class ContainerdCalls {
 
   duplex<Request, Response>(
     method: Method<Request, Response>,
-    { what, signal, timeoutMs = 0 }: CallOptions,
+    { what, signal, timeoutMs = 0, isLarge = false }: DuplexOptions,
   ): DuplexCall<Request, Response> {
     signal?.throwIfAborted();
-    const call = this.#client.makeBidiStreamRequest(
+    // Large messages of several calls on one connection of HTTP/2 wait for its window, and sometimes
+    // nobody wakes them when it opens.
+    const own = isLarge ? this.#options.connect?.() : undefined;
+    const call = (own ?? this.#client).makeBidiStreamRequest(
       method.path,
       serializer(method),
       (bytes) => method.response.decode(bytes),
       this.#metadata(),
       deadlineIn(timeoutMs),
     );
-    return openDuplex(call, { what, signal });
+    const duplex = openDuplex(call, { what, signal });
+    return {
+      ...duplex,
+      [Symbol.dispose]: () => {
+        duplex[Symbol.dispose]();
+        own?.close();
+      },
+    };
   }
 
   #metadata(): Metadata {
     const metadata = new Metadata();
-    const { namespace, lease } = this.#scope;
+    const { namespace, lease } = this.#options;
     if (namespace !== undefined) metadata.set("containerd-namespace", namespace);
     if (lease !== undefined) metadata.set("containerd-lease", lease);
     return metadata;

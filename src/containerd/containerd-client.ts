@@ -50,8 +50,12 @@ export class ContainerdClient implements AsyncDisposable {
   /** A path, or `unix://` and a path. @throws invalid-argument */
   constructor(address: string = DEFAULT_CONTAINERD_ADDRESS) {
     this.address = socketPath(address);
-    this.#client = new Client(`unix:${this.address}`, credentials.createInsecure(), OPTIONS);
-    this.#calls = new ContainerdCalls(this.#client);
+    const connect = (options: ClientOptions): Client =>
+      new Client(`unix:${this.address}`, credentials.createInsecure(), { ...OPTIONS, ...options });
+    this.#client = connect({});
+    this.#calls = new ContainerdCalls(this.#client, {
+      connect: () => connect({ "grpc.use_local_subchannel_pool": 1 }),
+    });
     this.namespaces = new NamespacesClient(this.#calls);
   }
 

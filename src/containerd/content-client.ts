@@ -164,7 +164,8 @@ export class ContentClient {
     { ref, labels = {}, onBytes, signal }: WriteContentOptions,
   ): Promise<void> {
     const what = `write content ${digest}`;
-    using call = this.#calls.duplex(CONTENT_SERVICE.write, { what, signal });
+    const isLarge = size > MESSAGE_BYTES;
+    using call = this.#calls.duplex(CONTENT_SERVICE.write, { what, signal, isLarge });
     const name = { ref, total: size, expected: digest };
     const commit = async (offset: number, data: Uint8Array): Promise<void> => {
       await call.send({ ...name, action: "commit", offset, data, labels });
@@ -174,7 +175,7 @@ export class ContentClient {
       throw new SociError("unavailable", `Cannot ${what}: containerd has not committed it`);
     };
     // A small blob is one message; of a large one the first asks whether it is wanted at all.
-    if (size > MESSAGE_BYTES) {
+    if (isLarge) {
       const { offset } = await call.ask({ ...name, action: "stat" });
       // Another namespace has it, or a write that was not committed.
       if (offset === size) return await commit(offset, new Uint8Array());

@@ -53,6 +53,30 @@ describeMounts(CONTAINERD_PROGRAMS, "ContainerdClient", () => {
     await directory[Symbol.asyncDispose]();
   });
 
+  test("writes large blobs side by side", async () => {
+    const { content } = client.namespace("side-by-side");
+    for (let round = 0; round < 8; round++) {
+      const blobs = [1, 2, 3].map((i) => sampleBytes(1_000_000, 10 * round + i));
+      // Each with its first messages while the others are under way, as downloads are.
+      const written = await Promise.all(
+        blobs.map(async (bytes) => {
+          const digest = digestOf(bytes);
+          const open = async function* () {
+            for await (const piece of pieces(bytes, 65_536)) {
+              yield piece;
+              await Bun.sleep(1);
+            }
+          };
+          return await content.write({ digest, size: bytes.length }, open, {
+            ref: `layer-${digest}`,
+            labels: KEPT,
+          });
+        }),
+      );
+      expect(written).toEqual([{ existed: false }, { existed: false }, { existed: false }]);
+    }
+  });
+
   test("knows the version and the plugins", async () => {
     expect((await client.version()).version).toMatch(/^v?\d+\.\d+/);
     const plugins = await client.plugins(["type==io.containerd.snapshotter.v1,id==native"]);
