@@ -16,11 +16,13 @@ import type {
   LayerMounter,
   LayerRequest,
   MountStackOptions,
+  PrepareImageOptions,
   RefusalReason,
   RestoredSnapshots,
   ServedLayer,
 } from "../snapshotter/layer-mounter.ts";
 import { ChainTable } from "../tree/chain-table.ts";
+import { imageChainId } from "./image-chain-id.ts";
 import type { ImageName, ImageSession, ImageSessions } from "./image-sessions.ts";
 import type { LayerStock } from "./layer-stock.ts";
 import type { StackKind, StackMounts } from "./stack-mounts.ts";
@@ -127,34 +129,23 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
     }
   }
 
-  async prepareImage(request: LayerRequest, options: WaitOptions = {}): Promise<ImageAnswer> {
-    const { signal } = options;
-    let chain: readonly Digest[];
+  async prepareImage(
+    request: LayerRequest,
+    { target, signal }: PrepareImageOptions,
+  ): Promise<ImageAnswer> {
     try {
-      const ask = async ({ preparation }: ImageSession) => await preparation.image({ signal });
-      const { manifest } = await this.#options.sessions.use(nameOf(request), ask, { signal });
-      chain = manifest.layers.map(({ digest }) => digest);
+      return await this.#options.sessions.use(
+        nameOf(request),
+        (session) => this.#prepareAll(request, session, { target, signal }),
+        { signal },
+      );
     } catch (error) {
       signal?.throwIfAborted();
       // The layer that the labels name may be here all the same, and has a reason of its own if not.
-      const answer = await this.prepareLayer(request, options);
+      const answer = await this.prepareLayer(request, { signal });
       const detail = messageOf(error);
       return answer.kind === "refused" ? answer : { kind: "refused", reason: "registry", detail };
     }
-    const answers = await Promise.all(
-      chain.map((layerDigest) => this.prepareLayer({ ...request, layerDigest }, options)),
-    );
-    const layers: ServedLayer[] = [];
-    for (const answer of answers) {
-      if (answer.kind === "refused") return answer;
-      layers.push(answer.layer);
-    }
-    return {
-      kind: "served",
-      layers,
-      isWhole: answers.some((answer) => answer.kind === "served" && answer.isWhole),
-      hasIndex: answers.some((answer) => answer.kind === "served" && answer.hasIndex),
-    };
   }
 
   holdLayer(snapshot: string, layer: ServedLayer): void {
@@ -328,6 +319,43 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
 
   async #hidden(): Promise<void> {
     while (this.#hiding.size > 0) await Promise.all(this.#hiding.values());
+  }
+
+  /**
+   * Layers bring labels of their own, which whoever has made the image writes: the wish for all of them
+   * may be none of the client's. Under any other name than that of all of them they would be taken for
+   * layers of another image.
+   */
+  async #prepareAll(
+    request: LayerRequest,
+    { source, preparation }: ImageSession,
+    { target, signal }: PrepareImageOptions,
+  ): Promise<ImageAnswer> {
+    const late = AbortSignal.timeout(this.#options.timeoutMs);
+    const inTime = signal === undefined ? late : AbortSignal.any([signal, late]);
+    const { manifest } = await preparation.image({ signal: inTime });
+    const [chainId, ...answers] = await Promise.all([
+      imageChainId(source, manifest, { signal: inTime }),
+      ...manifest.layers.map(({ digest: layerDigest }) =>
+        this.prepareLayer({ ...request, layerDigest }, { signal }),
+      ),
+    ]);
+    if (chainId !== target) {
+      const detail = `Cannot serve image ${request.manifestDigest} as ${target}: its layers are ${chainId}`;
+      this.#options.events.refused(request.layerDigest, "data", detail);
+      return { kind: "refused", reason: "data", detail };
+    }
+    const layers: ServedLayer[] = [];
+    for (const answer of answers) {
+      if (answer.kind === "refused") return answer;
+      layers.push(answer.layer);
+    }
+    return {
+      kind: "served",
+      layers,
+      isWhole: answers.some((answer) => answer.kind === "served" && answer.isWhole),
+      hasIndex: answers.some((answer) => answer.kind === "served" && answer.hasIndex),
+    };
   }
 
   async #prepare(

@@ -63,6 +63,11 @@ export type RefusalReason =
   | "timeout"
   | "internal";
 
+export interface PrepareImageOptions extends WaitOptions {
+  /** The name that the snapshot of all of them will have. */
+  readonly target: string;
+}
+
 /** A run of ids: `length` of them from `containerId` are those from `hostId` outside. */
 export interface IdMap {
   readonly containerId: number;
@@ -94,8 +99,11 @@ export interface LayerMounter {
    * signal's reason.
    */
   prepareLayer(request: LayerRequest, options?: WaitOptions): Promise<LayerAnswer>;
-  /** The same for all layers of the image that the request is about. */
-  prepareImage(request: LayerRequest, options?: WaitOptions): Promise<ImageAnswer>;
+  /**
+   * The same for all layers of the image that the request is about. Refused where `target` is not their
+   * chain ID.
+   */
+  prepareImage(request: LayerRequest, options: PrepareImageOptions): Promise<ImageAnswer>;
   /** A committed snapshot is, or has, this layer: keep it, until release(snapshot). */
   holdLayer(snapshot: string, layer: ServedLayer): void;
   /**

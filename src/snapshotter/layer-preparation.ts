@@ -165,7 +165,8 @@ export class LayerPreparation {
     wait: WaitOptions,
   ): Promise<ImageAnswer> {
     const { mounter } = this.#options;
-    if (isWholeImage(layer)) return await mounter.prepareImage(request, wait);
+    const { target } = layer;
+    if (isWholeImage(layer)) return await mounter.prepareImage(request, { target, ...wait });
     const answer = await mounter.prepareLayer(request, wait);
     if (answer.kind === "refused") return answer;
     const { layer: served, ...rest } = answer;

@@ -1,4 +1,5 @@
-export const SCHEMA_VERSION = 1;
+/** 2: before, a row had one layer. */
+export const SCHEMA_VERSION = 2;
 
 /** The label by which containerd looks for the snapshot that Prepare has made under another name. */
 export const REF_LABEL = "containerd.io/snapshot.ref";

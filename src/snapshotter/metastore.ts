@@ -297,7 +297,7 @@ export class Metastore implements Disposable {
         throw new SociError(
           "failed-precondition",
           `Cannot use snapshot database "${this.#path}": its version is ${version}, want ${SCHEMA_VERSION}`,
-          { hint: "A later version of this program wrote it: use that, or another root directory" },
+          { hint: "Another version of this program wrote it: use that, or another root directory" },
         );
       }
     });

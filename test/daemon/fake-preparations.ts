@@ -29,6 +29,8 @@ export class FakePreparations implements Pick<ImageSessionsOptions, "openSource"
     new Promise(() => undefined);
   /** Layers of the image, bottom first; undefined: it cannot be had. */
   chain: readonly Digest[] | undefined = [];
+  /** What the image's config says that they are uncompressed; it may take its time. */
+  diffIds: () => Promise<readonly Digest[]> = async () => [];
   prefetched: readonly PrefetchSpans[] | Error = [];
   /** Says of a layer that it is read whole. */
   stream: (layer: Digest) => void = () => {
@@ -38,7 +40,13 @@ export class FakePreparations implements Pick<ImageSessionsOptions, "openSource"
   readonly openSource = async ({ imageReference }: ImageName): Promise<ImageSource> => {
     this.events.push(`open ${imageReference}`);
     await this.opening;
+    const { diffIds } = this;
     const source = {
+      name: imageReference,
+      blob: async function* () {
+        const rootfs = { type: "layers", diff_ids: await diffIds() };
+        yield Buffer.from(JSON.stringify({ os: "linux", architecture: "amd64", rootfs }));
+      },
       [Symbol.asyncDispose]: async () => void this.events.push(`close ${imageReference}`),
     };
     return source as unknown as ImageSource;
@@ -58,7 +66,8 @@ export class FakePreparations implements Pick<ImageSessionsOptions, "openSource"
         Promise.race([this.layer(digest, options), ended.promise]),
       image: async () => {
         if (this.chain === undefined) throw new SociError("unavailable", "registry is down");
-        return { manifest: { layers: this.chain.map((digest) => ({ digest })) } };
+        const config = { digest: digestOf("config"), size: 1 };
+        return { manifest: { config, layers: this.chain.map((digest) => ({ digest })) } };
       },
       prefetch: async () => {
         if (this.prefetched instanceof Error) throw this.prefetched;

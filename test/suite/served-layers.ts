@@ -108,6 +108,7 @@ export function describeServedLayers({ name, open }: ServedLayersSuite): void {
       expect(await rejectionOf(opened.calls.prepare({ ...rest, labels: whole }))).toMatchObject(
         ALREADY,
       );
+      expect(opened.mounter.targets).toEqual([targetOf("c")]);
       expect((await opened.calls.list()).map((info) => info.name)).toEqual([targetOf("c")]);
       await opened.calls.prepare({ key: "box", parent: targetOf("c"), labels: {} });
       const [stack] = opened.mounter.stacks.values();

@@ -8,6 +8,7 @@ import type {
   LayerMounter,
   LayerRequest,
   MountStackOptions,
+  PrepareImageOptions,
   RestoredSnapshots,
   ServedLayer,
 } from "../../src/snapshotter/layer-mounter.ts";
@@ -74,11 +75,11 @@ export class FakeLayerMounter implements LayerMounter {
 
   /** The layers of every image, bottom first. */
   image: readonly Digest[] = [];
+  /** Of prepareImage(). */
+  readonly targets: string[] = [];
 
-  async prepareImage(
-    request: LayerRequest,
-    options: { readonly signal?: AbortSignal | undefined } = {},
-  ): Promise<ImageAnswer> {
+  async prepareImage(request: LayerRequest, options: PrepareImageOptions): Promise<ImageAnswer> {
+    this.targets.push(options.target);
     const layers: ServedLayer[] = [];
     for (const layerDigest of this.image) {
       const answer = await this.prepareLayer({ ...request, layerDigest }, options);
