@@ -131,8 +131,11 @@ describe("SpanScheduler", () => {
       layers: [large],
       line: { delayMs: 5, bytesPerSecond: 4_000_000 },
     });
+    // Where somebody waits, a fill asks for little at a time.
+    const first = inside(rig, 2);
+    expect(await rig.read(0, first.start, first.end)).toBe(true);
     const fill = rig.scheduler.fill(0);
-    await until(() => rig.stats().bytes.background > 500_000);
+    await until(() => rig.stats().bytes.background > 100_000);
     const { start, end } = inside(rig, 130);
     expect(await rig.read(0, start, end)).toBe(true);
     await until(() => rig.cached[0]?.isPresent(131) === true);
