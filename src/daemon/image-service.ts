@@ -70,7 +70,6 @@ export interface ImageServiceOptions {
   readonly log: Logger;
 }
 
-const FUSE_THREADS = Math.max(2, Math.min(4, availableParallelism()));
 /** A stack that is shown ahead stays so long for the container that it was shown for. */
 const AHEAD_MS = 60_000;
 
@@ -143,7 +142,7 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
           root,
           resends: options.resends,
           keeper: options.keeper,
-          ports: Array.from({ length: config.fuse.threads || FUSE_THREADS }, threads.spawnFuse),
+          ports: Array.from({ length: fuseThreadCount(config) }, threads.spawnFuse),
           log,
         }),
       log,
@@ -418,4 +417,9 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
       };
     }
   }
+}
+
+/** Threads that answer the kernel for one mount. */
+export function fuseThreadCount({ fuse }: Config): number {
+  return fuse.threads || Math.max(2, Math.min(4, availableParallelism()));
 }

@@ -22,7 +22,7 @@ import { InflatePool } from "../threads/inflate-pool.ts";
 import { checkSupported } from "./check-supported.ts";
 import { daemonService } from "./daemon-api.ts";
 import { GrpcListener } from "./grpc-listener.ts";
-import { ImageService } from "./image-service.ts";
+import { fuseThreadCount, ImageService } from "./image-service.ts";
 import { imagesOfSnapshotter } from "./images-of-snapshotter.ts";
 import { type Health, MetricsServer } from "./metrics-server.ts";
 import { KeeperLink } from "./keeper-link.ts";
@@ -32,6 +32,7 @@ import { openRegistryAccess } from "./open-registry-access.ts";
 import { lockRoot } from "./root-lock.ts";
 import { parseSocketAddress } from "./socket-address.ts";
 import { takeMounts } from "./taken-mounts.ts";
+import { WarmThreads } from "./warm-threads.ts";
 import type { MountType } from "./unmount-image.ts";
 
 export interface ServeOptions extends WaitOptions {
@@ -85,6 +86,10 @@ export async function serve(options: ServeOptions): Promise<void> {
     records: new MountRecords(root),
     log,
   });
+  // Who waits for a mount that is taken over waits for its threads, too.
+  const fuseThreads = resources.use(
+    new WarmThreads(threads.spawnFuse, taken.mounts.size * fuseThreadCount(config)),
+  );
   keeper?.warm();
   if (!config.skipCheckSnapshotterSupported) checkSupported(root);
   await new MountRecords(root).sweep();
@@ -115,6 +120,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const images = resources.use(
     new ImageService({
       ...options,
+      threads: { ...threads, spawnFuse: () => fuseThreads.take() },
       root,
       cache,
       scheduler,
