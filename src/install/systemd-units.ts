@@ -56,6 +56,8 @@ LimitNOFILE=1048576
 LimitCORE=0
 TasksMax=infinity
 UMask=0077
+# What would make the runtime load other code, or trust any certificate.
+UnsetEnvironment=BUN_OPTIONS BUN_BE_BUN BUN_INSPECT NODE_OPTIONS NODE_TLS_REJECT_UNAUTHORIZED LD_PRELOAD
 
 # Options that make a mount namespace (ProtectSystem=, ProtectHome=, PrivateTmp=, PrivateDevices=,
 # ReadWritePaths=, ProtectKernel…=, ProtectProc=, LoadCredential= …) hide its mounts from containers.
