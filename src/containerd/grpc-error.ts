@@ -50,9 +50,13 @@ export function toGrpcStatus(error: unknown): GrpcStatus {
 /** What a call of a service ended with, as our error: `Cannot <what>: …`. */
 export function fromGrpcError(error: ServiceError, what: string): SociError {
   const details = error.details === "" ? `status ${error.code}` : error.details;
-  return new SociError(KINDS[error.code] ?? "internal", `Cannot ${what}: ${details}`, {
-    cause: error,
-  });
+  return new SociError(kindOf(error), `Cannot ${what}: ${details}`, { cause: error });
+}
+
+function kindOf({ code, details }: ServiceError): ErrorKind {
+  // What Go's system calls fail with comes without a status of its own.
+  if (code === status.UNKNOWN && details.includes("no space left on device")) return "unavailable";
+  return KINDS[code] ?? "internal";
 }
 
 function codeOf(error: unknown): status {

@@ -6,6 +6,7 @@ import { TestRegistry } from "./registry.ts";
 import type { RegistryManners, RequestRecord } from "./registry-manners.ts";
 import { putServeImage, type ServeImage, type ServeImageOptions } from "./serve-image.ts";
 import { type ServeOptions, ServeProcess, type ServeRecord } from "./serve-process.ts";
+import { SmallDisk } from "./small-disk.ts";
 import { type Finished, runProgram, SOCIABLE } from "./sociable-binary.ts";
 import { type TempDir, tempDir } from "./temp-dir.ts";
 
@@ -16,6 +17,8 @@ export interface ServeHostOptions {
   /** Of `sociable serve`. */
   readonly flags?: readonly string[];
   readonly manners?: Partial<RegistryManners>;
+  /** The state root is a disk of this size; default: where the tests are. */
+  readonly diskBytes?: number;
   /** Kubernetes' interface of containerd. */
   readonly cri?: Omit<CriOptions, "snapshotter">;
 }
@@ -47,10 +50,11 @@ export class ServeHost implements AsyncDisposable {
   readonly proxy: FaultProxy;
   readonly containerd: ContainerdProcess;
   readonly serve: ServeProcess;
+  readonly disk: SmallDisk | undefined;
   readonly #resources: AsyncDisposableStack;
 
   private constructor(
-    parts: Pick<ServeHost, "dir" | "registry" | "proxy" | "containerd" | "serve">,
+    parts: Pick<ServeHost, "dir" | "registry" | "proxy" | "containerd" | "serve" | "disk">,
     resources: AsyncDisposableStack,
   ) {
     this.dir = parts.dir;
@@ -58,6 +62,7 @@ export class ServeHost implements AsyncDisposable {
     this.proxy = parts.proxy;
     this.containerd = parts.containerd;
     this.serve = parts.serve;
+    this.disk = parts.disk;
     this.#resources = resources;
   }
 
@@ -66,6 +71,7 @@ export class ServeHost implements AsyncDisposable {
     env,
     flags = [],
     manners,
+    diskBytes,
     cri,
   }: ServeHostOptions = {}): Promise<ServeHost> {
     await using resources = new AsyncDisposableStack();
@@ -80,6 +86,10 @@ export class ServeHost implements AsyncDisposable {
       flags,
       ...(env === undefined ? {} : { env }),
     };
+    const disk =
+      diskBytes === undefined
+        ? undefined
+        : resources.use(SmallDisk.mount(dir.join("serve", "root"), diskBytes));
     const serve = resources.use(await ServeProcess.start(options));
     const containerd = resources.use(
       await ContainerdProcess.start({
@@ -88,7 +98,7 @@ export class ServeHost implements AsyncDisposable {
         cri: cri === undefined ? undefined : { snapshotter: SNAPSHOTTER, ...cri },
       }),
     );
-    return new ServeHost({ dir, registry, proxy, containerd, serve }, resources.move());
+    return new ServeHost({ dir, registry, proxy, containerd, serve, disk }, resources.move());
   }
 
   async put(options: ServeImageOptions): Promise<HostImage> {

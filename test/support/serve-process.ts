@@ -10,6 +10,8 @@ export interface ServeOptions {
   readonly directory: string;
   /** Another state root. */
   readonly root?: string;
+  /** Another socket. */
+  readonly address?: string;
   /** TOML behind what every test needs; top-level keys may begin it. */
   readonly config?: string;
   /** The socket of the containerd that it may ask, running or not. */
@@ -69,7 +71,7 @@ export class ServeProcess implements AsyncDisposable {
 
   /** Its socket, as containerd's configuration names it. */
   get address(): string {
-    return join(this.#options.directory, "sociable.sock");
+    return this.#options.address ?? join(this.#options.directory, "sociable.sock");
   }
 
   get root(): string {
