@@ -24,6 +24,14 @@ export const commandRegistry: CommandGroup = {
       summary: "Print files of an image, fetching only what they need",
       load: async () => (await import("./commands/cat.ts")).catCommand,
     },
+    inspect: {
+      summary: "Show what an image is and what starting it costs",
+      load: async () => (await import("./commands/inspect.ts")).inspectCommand,
+    },
+    diff: {
+      summary: "List the files in which two images differ",
+      load: async () => (await import("./commands/diff.ts")).diffCommand,
+    },
     mount: {
       summary: "Mount an image as a read-only directory, lazily",
       load: async () => (await import("./commands/mount.ts")).mountCommand,
@@ -89,6 +97,10 @@ export const commandRegistry: CommandGroup = {
         info: {
           summary: "Print a zTOC as JSON",
           load: async () => (await import("./commands/ztoc-info.ts")).ztocInfoCommand,
+        },
+        show: {
+          summary: "Show how the files of a layer lie in its spans",
+          load: async () => (await import("./commands/ztoc-show.ts")).ztocShowCommand,
         },
         list: {
           summary: "List the zTOCs in the state directory",

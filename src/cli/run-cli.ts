@@ -24,6 +24,7 @@ import { commandRegistry } from "./registry.ts";
 import { type Selection, selectCommand } from "./select-command.ts";
 import { TerminalProgress } from "./terminal-progress.ts";
 import { versionText } from "./version.ts";
+import { wantsColor } from "./wants-color.ts";
 
 export interface RunCliOptions {
   readonly io: CliIo;
@@ -129,11 +130,6 @@ function besideProgress({ stdout, stderr }: CliIo, progress: TerminalProgress): 
       return stdout.write(chunk);
     },
   };
-}
-
-/** https://no-color.org */
-function wantsColor({ env }: CliIo, stream: { readonly isTty: boolean }): boolean {
-  return stream.isTty && (env["NO_COLOR"] ?? "") === "" && env["TERM"] !== "dumb";
 }
 
 /** Says what went wrong, in the form that the command line asked for, once that is known. */
