@@ -208,7 +208,7 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
   }
 
   async explain(layers: readonly Digest[]): Promise<readonly LayerReport[]> {
-    return await Promise.all(layers.map((digest) => this.#report(digest)));
+    return layers.map((digest) => this.#report(digest));
   }
 
   announce({ namespace, imageReference, manifestDigest }: AnnouncedImage): void {
@@ -386,24 +386,20 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
     if (count > 0) this.#log.debug("trees that nothing holds are removed", { count });
   }
 
-  async #report(digest: Digest): Promise<LayerReport> {
+  #report(digest: Digest): LayerReport {
     const snapshots = this.#stock.holdersOf(digest).filter((holder) => /^\d+$/.test(holder));
     const refusal = this.#refusals.of(digest);
     const nothing = { digest, snapshots: 0, localBytes: 0, totalBytes: 0, mounts: 0, refusal };
-    const held = this.#stock.ofLayer(digest);
-    if (held.length === 0) return nothing;
-    try {
-      const stocked = await Promise.all(held.map(({ cacheKey }) => this.#stock.get(cacheKey)));
-      const local = stocked.map(({ layer }) => localBytesOf(layer));
-      // Images with indexes of their own may have it by several zTOCs.
-      const localBytes = local.reduce((sum, one) => sum + one.localBytes, 0);
-      const totalBytes = local.reduce((sum, one) => sum + one.totalBytes, 0);
-      const mounts = this.#layers.stacksWith(digest);
-      return { digest, snapshots: snapshots.length, localBytes, totalBytes, mounts, refusal };
-    } catch (error) {
-      if (!(error instanceof SociError)) throw error;
-      return { ...nothing, snapshots: snapshots.length, refusal: error.message };
-    }
+    if (this.#stock.ofLayer(digest).length === 0) return nothing;
+    // A layer that is gone from the cache is not fetched to be told of.
+    const local = [...this.#stock.opened()]
+      .filter(({ layer }) => layer.digest === digest)
+      .map(({ layer }) => localBytesOf(layer));
+    // Images with indexes of their own may have it by several zTOCs.
+    const localBytes = local.reduce((sum, one) => sum + one.localBytes, 0);
+    const totalBytes = local.reduce((sum, one) => sum + one.totalBytes, 0);
+    const mounts = this.#layers.stacksWith(digest);
+    return { digest, snapshots: snapshots.length, localBytes, totalBytes, mounts, refusal };
   }
 
   *#layerSizes(): Generator<LayerSize> {
