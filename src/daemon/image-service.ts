@@ -5,7 +5,6 @@ import type { CachedLayer } from "../cache/cached-layer.ts";
 import type { LayerCache } from "../cache/layer-cache.ts";
 import type { Config } from "../config/config.ts";
 import type { ContainerdClient } from "../containerd/containerd-client.ts";
-import { SociError } from "../errors.ts";
 import type { SpanScheduler } from "../fetch/span-scheduler.ts";
 import { ImagePreparation } from "../image/image-preparation.ts";
 import { failureOf } from "../image/layer-outcome.ts";
@@ -13,7 +12,7 @@ import { ensureTree } from "../image/prepared-tree.ts";
 import type { PreparingStore } from "../image/preparation-options.ts";
 import { refetchWhole } from "../image/refetch-whole.ts";
 import type { Logger } from "../observability/log.ts";
-import type { DaemonState, LayerSize, Metrics } from "../observability/metrics.ts";
+import type { DaemonState, Metrics } from "../observability/metrics.ts";
 import { RepeatGate } from "../observability/repeat-gate.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { ImageSource } from "../oci/image-source.ts";
@@ -29,7 +28,7 @@ import { type ConnectionKeeper, FuseConnection } from "./fuse-connection.ts";
 import { ImageFollowUp } from "./image-follow-up.ts";
 import { type ImageName, ImageSessions } from "./image-sessions.ts";
 import { LayerStock } from "./layer-stock.ts";
-import { localBytesOf } from "./local-bytes.ts";
+import { layerReportOf, layerSizesOf } from "./layer-reports.ts";
 import { LazyLayers } from "./lazy-layers.ts";
 import { manifestsIn } from "./containerd-manifests.ts";
 import { MountRecords } from "./mount-records.ts";
@@ -186,7 +185,7 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
     const { cache, scheduler } = this.#options;
     this.#totals.carry(scheduler);
     return {
-      layers: this.#layerSizes(),
+      layers: layerSizesOf(this.#stock, join(this.#options.root, "mnt")),
       cacheUsedBytes: cache.knownUsedBytes,
       cacheCapBytes: cache.capBytes,
       mountedImages: this.#mounts.count,
@@ -208,7 +207,8 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
   }
 
   async explain(layers: readonly Digest[]): Promise<readonly LayerReport[]> {
-    return layers.map((digest) => this.#report(digest));
+    const known = { stock: this.#stock, stacks: this.#layers, refusals: this.#refusals };
+    return layers.map((digest) => layerReportOf(digest, known));
   }
 
   announce({ namespace, imageReference, manifestDigest }: AnnouncedImage): void {
@@ -384,34 +384,6 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
     const { cachedKeys, manifests } = this.#stock;
     const count = await collectGarbage({ cache, layers: cachedKeys, manifests });
     if (count > 0) this.#log.debug("trees that nothing holds are removed", { count });
-  }
-
-  #report(digest: Digest): LayerReport {
-    const snapshots = this.#stock.holdersOf(digest).filter((holder) => /^\d+$/.test(holder));
-    const refusal = this.#refusals.of(digest);
-    const nothing = { digest, snapshots: 0, localBytes: 0, totalBytes: 0, mounts: 0, refusal };
-    if (this.#stock.ofLayer(digest).length === 0) return nothing;
-    // A layer that is gone from the cache is not fetched to be told of.
-    const local = [...this.#stock.opened()]
-      .filter(({ layer }) => layer.digest === digest)
-      .map(({ layer }) => localBytesOf(layer));
-    // Images with indexes of their own may have it by several zTOCs.
-    const localBytes = local.reduce((sum, one) => sum + one.localBytes, 0);
-    const totalBytes = local.reduce((sum, one) => sum + one.totalBytes, 0);
-    const mounts = this.#layers.stacksWith(digest);
-    return { digest, snapshots: snapshots.length, localBytes, totalBytes, mounts, refusal };
-  }
-
-  *#layerSizes(): Generator<LayerSize> {
-    for (const { layer, served, lease } of this.#stock.opened()) {
-      const { localBytes, totalBytes } = localBytesOf(layer);
-      yield {
-        digest: served.digest,
-        mountpoint: `${join(this.#options.root, "mnt")}#${lease.number}`,
-        size: totalBytes,
-        fetchedSize: localBytes,
-      };
-    }
   }
 }
 
