@@ -223,6 +223,7 @@ export class ChainMount implements AsyncDisposable {
     const tree = undo.use(await openChainTree(treePath, layers, cacheRoot));
     const layerNumbers = layers.map(({ number }) => number);
     const table = numbers.numberOf(`chain ${treeKey} ${tree.content} ${layerNumbers.join()}`);
+    undo.defer(() => numbers.release(table));
     const fresh = this.#take(layers);
     undo.defer(() => this.#letGo(layers));
     const shown = { kind: "chain", table, path: tree.path, layers: layerNumbers } as const;
@@ -254,6 +255,7 @@ export class ChainMount implements AsyncDisposable {
       if (this.#taken === undefined) await this.#hide(treeKey, [chain.table, ...gone]);
     } finally {
       this.#letGo(chain.layers);
+      this.#options.numbers.release(chain.table);
       chain.tree[Symbol.dispose]();
     }
     if (this.#taken !== undefined) return;
@@ -431,7 +433,10 @@ export class ChainMount implements AsyncDisposable {
 
   async #dispose(): Promise<void> {
     await using ending = new AsyncDisposableStack();
-    for (const { tree } of this.#chains.values()) ending.use(tree);
+    for (const { tree, table } of this.#chains.values()) {
+      ending.use(tree);
+      this.#options.numbers.release(table);
+    }
     this.#chains.clear();
     if (this.#record !== undefined) ending.use(this.#record);
     if (this.#journal !== undefined) ending.use(this.#journal);

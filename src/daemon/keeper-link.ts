@@ -1,7 +1,7 @@
 import { delay } from "../async/delay.ts";
 import { isKind, SociError } from "../errors.ts";
 import type { HeldConnection } from "../keeper/held-connections.ts";
-import { KeeperClient, type KeeperLease } from "../keeper/keeper-client.ts";
+import { KeeperClient, type KeeperLease, type KeeperStatus } from "../keeper/keeper-client.ts";
 import { keeperPidOf } from "../keeper/keeper-lock.ts";
 import { keeperPaths } from "../keeper/keeper-paths.ts";
 import { startKeeper } from "../keeper/start-keeper.ts";
@@ -151,7 +151,7 @@ export class KeeperLink implements ConnectionKeeper, AsyncDisposable {
   async #connect(): Promise<void> {
     const { signal } = this.#ended;
     signal.throwIfAborted();
-    const { pid } = await startKeeper({ ...this.#options, signal });
+    const { pid } = await this.#start();
     const lease = await this.#client.lease(this.#options.timeoutMs);
     try {
       await this.#give();
@@ -170,6 +170,22 @@ export class KeeperLink implements ConnectionKeeper, AsyncDisposable {
         this.#loseLease();
       })
       .catch((error: unknown) => this.#log.error("keeper of mounts is lost", { error }));
+  }
+
+  /** One that does not answer, or speaks another version, is replaced: all that it is to have we have. */
+  async #start(): Promise<KeeperStatus> {
+    const options = { ...this.#options, signal: this.#ended.signal };
+    try {
+      return await startKeeper(options);
+    } catch (error) {
+      const { lock } = keeperPaths(this.#options.root);
+      const pid = keeperPidOf(lock);
+      if (pid === undefined || !isKind(error, "unavailable", "unsupported", "data-loss"))
+        throw error;
+      this.#log.warn("keeper of mounts cannot be asked and is replaced", { pid, error });
+      await endKeeper(pid, lock);
+      return await startKeeper(options);
+    }
   }
 
   async #give(): Promise<void> {

@@ -105,8 +105,10 @@ export class ServedLayers {
     // The same layer opened twice is two, as far as anybody can tell.
     let number = numbers.numberOf(content);
     for (let twin = 1; this.#inUse.has(number); twin++) {
+      numbers.release(number);
       number = numbers.numberOf(`${content} ${twin}`);
     }
+    opened.defer(() => numbers.release(number));
     scheduler.addLayer({ id: number, layer, descriptor, source, refetchWhole });
     this.#inUse.add(number);
     opened.move();
@@ -137,6 +139,7 @@ export class ServedLayers {
       await this.#options.scheduler.removeLayer(number);
     } finally {
       this.#inUse.delete(number);
+      this.#options.numbers.release(number);
       privateTable[Symbol.dispose]();
     }
   }

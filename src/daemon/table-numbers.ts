@@ -18,7 +18,7 @@ export interface TableNumbersOptions {
 
 /** Raised when a later version could not use what an earlier one wrote. */
 const VERSION = 1;
-/** Numbers remembered; the oldest is forgotten, and never given again. */
+/** Numbers remembered; the oldest that nobody holds is forgotten, and never given again. */
 const MAX_REMEMBERED = 2048;
 const KEY_DIGITS = 32;
 const KEY = new RegExp(`^[0-9a-f]{${KEY_DIGITS}}$`);
@@ -33,6 +33,8 @@ const AFTER_LOSS = MAX_TABLES / 2;
 export class TableNumbers {
   readonly #path: string;
   readonly #numbers: Map<string, number>;
+  /** How many hold each. */
+  readonly #held = new Map<number, number>();
   #next: number;
 
   private constructor(path: string, numbers: Map<string, number>, next: number) {
@@ -61,11 +63,13 @@ export class TableNumbers {
     return this.#next;
   }
 
-  /** Of the content that `key` stands for. @throws unsupported when there are no more; failed-precondition */
+  /**
+   * Of the content that `key` stands for. It is remembered at least until release(), so that whoever
+   * takes a mount over finds it. @throws unsupported when there are no more; failed-precondition */
   numberOf(key: string): number {
     const short = createHash("sha256").update(key).digest("hex").slice(0, KEY_DIGITS);
     const known = this.#numbers.get(short);
-    if (known !== undefined) return known;
+    if (known !== undefined) return this.#hold(known);
     const number = this.#next;
     if (number >= MAX_TABLES) {
       throw new SociError("unsupported", `Cannot show more than ${MAX_TABLES} tables`, {
@@ -74,9 +78,9 @@ export class TableNumbers {
     }
     this.#numbers.set(short, number);
     this.#next += 1;
-    for (const oldest of this.#numbers.keys()) {
+    for (const [oldest, old] of this.#numbers) {
       if (this.#numbers.size <= MAX_REMEMBERED) break;
-      this.#numbers.delete(oldest);
+      if (old !== number && !this.#held.has(old)) this.#numbers.delete(oldest);
     }
     try {
       this.#write();
@@ -84,12 +88,24 @@ export class TableNumbers {
       this.#numbers.delete(short);
       throw systemFailure(`write table numbers "${this.#path}"`, error);
     }
-    return number;
+    return this.#hold(number);
+  }
+
+  /** Once for each numberOf(), when the content is shown no more. */
+  release(number: number): void {
+    const holders = this.#held.get(number) ?? 0;
+    if (holders > 1) this.#held.set(number, holders - 1);
+    else this.#held.delete(number);
   }
 
   /** A living mount uses this one, whatever has been written down. */
   reserve(number: number): void {
     this.#next = Math.max(this.#next, number + 1);
+  }
+
+  #hold(number: number): number {
+    this.#held.set(number, (this.#held.get(number) ?? 0) + 1);
+    return number;
   }
 
   #write(): void {
@@ -117,7 +133,7 @@ function decode(bytes: Uint8Array, what: string): [Map<string, number>, number] 
   }
   const next = json.size("next");
   const numbers = new Map<string, number>();
-  for (const line of json.optionalStrings("numbers", MAX_REMEMBERED) ?? []) {
+  for (const line of json.optionalStrings("numbers", MAX_TABLES) ?? []) {
     const [key = "", digits = ""] = line.split(" ");
     const number = Number(digits);
     if (!KEY.test(key) || !/^\d{1,7}$/.test(digits) || number < 1 || number >= next) {

@@ -30,13 +30,36 @@ describe("TableNumbers", () => {
     await using temp = await tempDir();
     const numbers = TableNumbers.open({ root: temp.path, log: NO_LOG });
     const given = new Set<number>();
-    for (let i = 0; i < 2100; i++) given.add(numbers.numberOf(`layer ${i}`));
+    for (let i = 0; i < 2100; i++) {
+      const number = numbers.numberOf(`layer ${i}`);
+      given.add(number);
+      numbers.release(number);
+    }
     expect(given.size).toBe(2100);
     expect(numbers.numberOf("layer 0")).toBe(2101);
     expect(numbers.numberOf("layer 2099")).toBe(2100);
     expect(Bun.file(temp.join(FILE)).size).toBeLessThan(100_000);
     const next = TableNumbers.open({ root: temp.path, log: NO_LOG });
     expect(next.numberOf("another")).toBe(2102);
+  });
+
+  test("forgets nothing that is held, and all else first", async () => {
+    await using temp = await tempDir();
+    const numbers = TableNumbers.open({ root: temp.path, log: NO_LOG });
+    numbers.numberOf("held");
+    numbers.release(numbers.numberOf("held"));
+    for (let i = 0; i < 2100; i++) numbers.release(numbers.numberOf(`layer ${i}`));
+    const next = TableNumbers.open({ root: temp.path, log: NO_LOG });
+    expect(next.numberOf("held")).toBe(1);
+    expect(next.numberOf("layer 0")).toBe(2102);
+  });
+
+  test("takes as many as are held", async () => {
+    await using temp = await tempDir();
+    const numbers = TableNumbers.open({ root: temp.path, log: NO_LOG });
+    for (let i = 0; i < 2100; i++) numbers.numberOf(`layer ${i}`);
+    const next = TableNumbers.open({ root: temp.path, log: NO_LOG });
+    expect(next.numberOf("layer 0")).toBe(1);
   });
 
   test("begins anew when no mount lives, and keeps off what is reserved", async () => {

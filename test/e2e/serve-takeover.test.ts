@@ -1,4 +1,6 @@
 import { beforeAll, expect, test } from "bun:test";
+import { rmSync } from "node:fs";
+import { keeperPaths } from "../../src/keeper/keeper-paths.ts";
 import { CONTAINERD_PROGRAMS } from "../support/containerd-process.ts";
 import { describeMounts } from "../support/describe-mounts.ts";
 import { untilEnded } from "../support/keeper-process.ts";
@@ -136,6 +138,33 @@ describeMounts(CONTAINERD_PROGRAMS, "a container whose daemon is replaced", () =
       await host.serve.kill();
       await host.serve.restart();
       await Bun.sleep(200);
+      expect(await direct.stop()).toMatchObject(ALL_RIGHT);
+    },
+    PATIENCE_MS,
+  );
+
+  test.each([
+    { title: "whose keeper does not answer", break: (pid: number) => process.kill(pid, "SIGSTOP") },
+    {
+      title: "whose keeper's socket is gone",
+      break: (_: number, root: string) => rmSync(keeperPaths(root).socket),
+    },
+  ])(
+    "goes on reading on a host $title",
+    async ({ break: breakIt }) => {
+      await using stage = await TakeoverHost.start(sample, { config: NO_FILL });
+      const { host } = stage;
+      await using direct = stage.compare({ untilStopped: true, isDirect: true });
+      const former = stage.keeperPid ?? 0;
+      breakIt(former, host.serve.root);
+      await host.serve.kill();
+      await host.serve.restart();
+      expect(host.serve.recordsOf(TAKEN)).toHaveLength(1);
+      await untilEnded(former);
+      // The one that has taken its place is as good.
+      await host.serve.kill();
+      await host.serve.restart();
+      expect(host.serve.recordsOf(TAKEN)).toHaveLength(2);
       expect(await direct.stop()).toMatchObject(ALL_RIGHT);
     },
     PATIENCE_MS,
