@@ -20,6 +20,9 @@ const kills = Number(values.kills);
 const seed = Number(values.seed);
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
+/** As long as it all may take. */
+const PATIENT = { timeoutMs: 6 * 3_600_000 };
+
 let state = seed >>> 0;
 /** The same for the same seed. */
 function random(limit: number): number {
@@ -37,8 +40,10 @@ const { host, directory, reference } = stage;
 const before = memory();
 
 const compared = [
-  ...[1, 2, 3].map((n) => stage.compare({ untilStopped: true, isDirect: true, seed: seed + n })),
-  ...[4, 5].map((n) => stage.compare({ untilStopped: true, seed: seed + n })),
+  ...[1, 2, 3].map((n) =>
+    stage.compare({ untilStopped: true, isDirect: true, seed: seed + n }, PATIENT),
+  ),
+  ...[4, 5].map((n) => stage.compare({ untilStopped: true, seed: seed + n }, PATIENT)),
 ];
 const looped = await Promise.all([
   loop(

@@ -3,10 +3,17 @@ import { dirname, join } from "node:path";
 import { keeperPidOf } from "../../src/keeper/keeper-lock.ts";
 import { keeperPaths } from "../../src/keeper/keeper-paths.ts";
 import { untilEnded } from "./keeper-process.ts";
-import { type CompareOrder, MountReader, type ReaderReport } from "./mount-reader.ts";
+import {
+  type CompareOrder,
+  MountReader,
+  type ReaderOptions,
+  type ReaderReport,
+} from "./mount-reader.ts";
 import type { MountSample } from "./mount-sample.ts";
 import { runnableLayer } from "./runnable-image.ts";
 import { type HostImage, ServeHost, type ServeHostOptions, SNAPSHOTTER } from "./serve-host.ts";
+
+const TIMEOUT_MS = 120_000;
 
 type Container = Awaited<ReturnType<ServeHost["containerd"]["startContainer"]>>;
 
@@ -67,9 +74,12 @@ export class TakeoverHost implements AsyncDisposable {
     return `/proc/${this.container.pid}/root`;
   }
 
-  compare(order: Partial<Omit<CompareOrder, "task">> = {}): MountReader<ReaderReport> {
+  compare(
+    order: Partial<Omit<CompareOrder, "task">> = {},
+    { timeoutMs = TIMEOUT_MS }: Pick<ReaderOptions, "timeoutMs"> = {},
+  ): MountReader<ReaderReport> {
     const { directory, reference, paths } = this;
-    return MountReader.compare({ directory, reference, paths, ...order }, { timeoutMs: 120_000 });
+    return MountReader.compare({ directory, reference, paths, ...order }, { timeoutMs });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
