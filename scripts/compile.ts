@@ -32,6 +32,8 @@ export async function compile({ outfile, platform }: CompileOptions): Promise<nu
       // Parsed ahead: threads load their code at every start. Saves a mount a quarter of its CPU time.
       "--bytecode",
       "--format=esm",
+      // A command's code is loaded when it is called: 8 MiB less in the memory of `--version`.
+      "--splitting",
       "--minify-syntax",
       "--minify-whitespace",
       "--sourcemap=none",
