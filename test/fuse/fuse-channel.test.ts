@@ -4,6 +4,12 @@ import { FuseChannel } from "../../src/fuse/fuse-channel.ts";
 import type { HelpOptions } from "../../src/fuse/help-line.ts";
 import type { FuseNegotiated } from "../../src/fuse/init.ts";
 import {
+  beginJournal,
+  journalBytes,
+  RequestJournal,
+  unansweredIn,
+} from "../../src/fuse/request-journal.ts";
+import {
   sysClose,
   sysEventfd,
   sysRead,
@@ -49,12 +55,13 @@ afterEach(() => {
   for (const fd of [device, kernel, wakeFd, helpFd]) sysClose(fd);
 });
 
-function channelOf(help?: HelpOptions): FuseChannel {
+function channelOf(help?: HelpOptions, request?: Uint8Array): FuseChannel {
   return new FuseChannel({
     fd: device,
     wakeFd,
     negotiated: NEGOTIATED,
     fileSystem: fs,
+    request,
     ...(help === undefined ? {} : { help }),
   });
 }
@@ -178,5 +185,59 @@ describe("threads that share a connection", () => {
     sysWrite(wakeFd, ONE);
     channel.serve();
     expect(isCalled()).toBe(true);
+  });
+});
+
+describe("FuseChannel with a journal", () => {
+  function newJournal(): { readonly memory: Uint8Array; readonly journal: RequestJournal } {
+    const memory = new Uint8Array(journalBytes(1));
+    beginJournal(memory, 1);
+    return { memory, journal: new RequestJournal(memory, 0) };
+  }
+
+  test("has a request stand there while it is answered, and not behind that", () => {
+    const { memory, journal } = newJournal();
+    using channel = channelOf(undefined, journal.request);
+    const during: number[] = [];
+    fs.getattr = () => {
+      during.push(unansweredIn(memory).length);
+      return 0;
+    };
+    ask(1n);
+    ask(2n);
+    sysWrite(wakeFd, ONE);
+    channel.serve();
+    expect(during).toEqual([1, 1]);
+    expect(unansweredIn(memory)).toEqual([]);
+    expect(answers()).toHaveLength(2);
+  });
+
+  test("replay() answers what another server had read", () => {
+    const { memory, journal } = newJournal();
+    using channel = channelOf(undefined, journal.request);
+    const opcode = FUSE_GETATTR;
+    channel.replay(requestFrame({ opcode, unique: 9n, node: 1 }, new Uint8Array(16)));
+    expect(answers()).toMatchObject([{ unique: 9n, errno: 0 }]);
+    expect(unansweredIn(memory)).toEqual([]);
+  });
+
+  test("replay() of anything kills nobody", () => {
+    using channel = channelOf();
+    for (const bytes of [0, 1, 39, 40, 100, 1 << 16, (1 << 16) + 1]) {
+      channel.replay(new Uint8Array(bytes).fill(0x5a));
+    }
+    expect(answers().every(({ errno }) => errno !== 0)).toBe(true);
+  });
+
+  test("frame is what a file system may put aside", () => {
+    const { memory, journal } = newJournal();
+    using channel = channelOf(undefined, journal.request);
+    fs.getattr = () => {
+      journal.park(channel.frame);
+      return 0;
+    };
+    const frame = requestFrame({ opcode: FUSE_GETATTR, unique: 9n, node: 1 }, new Uint8Array(16));
+    channel.replay(frame);
+    expect(unansweredIn(memory)).toEqual([frame]);
   });
 });

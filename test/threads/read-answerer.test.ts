@@ -34,7 +34,10 @@ afterEach(() => {
 });
 
 /** Of a layer with one file, whose bytes are those of the tar's offsets. */
-function answerer(want: (signal: AbortSignal | undefined) => Promise<void>): ReadAnswerer {
+function answerer(
+  want: (signal: AbortSignal | undefined) => Promise<void>,
+  onReplied?: (slot: number) => void,
+): ReadAnswerer {
   const tree = buildLayerTree(toc([file("a", { uncompressedOffset: 7, uncompressedSize: 100 })]));
   const layer = {
     files: new FileReads(LayerTable.open(encodeLayerTable(tree))),
@@ -46,7 +49,8 @@ function answerer(want: (signal: AbortSignal | undefined) => Promise<void>): Rea
     },
     want: (_start: number, _end: number, { signal }: WaitOptions) => want(signal),
   };
-  return new ReadAnswerer({ layers: new Map([[LAYER, layer]]), maxRead: 1 << 16, log: NO_LOG });
+  const layers = new Map([[LAYER, layer]]);
+  return new ReadAnswerer({ layers, maxRead: 1 << 16, onReplied, log: NO_LOG });
 }
 
 function miss(unique: bigint): ReadMiss {
@@ -137,5 +141,45 @@ describe("ReadAnswerer", () => {
     await Bun.sleep(0);
     slow.reject(new Error("the layer is closed"));
     expect(await disposed).toBe(1);
+  });
+});
+
+describe("ReadAnswerer.leaveAll()", () => {
+  test("answers nobody any more, neither who waits nor who comes", async () => {
+    await using answers = answerer(never);
+    const waiting = answers.answer(miss(5n));
+    answers.leaveAll();
+    await waiting;
+    await answers.answer(miss(6n));
+    answers.interrupt(5n);
+    await answers[Symbol.asyncDispose]();
+    expect(replies()).toEqual([]);
+  });
+});
+
+describe("ReadAnswerer with a journal", () => {
+  test("says which reads have been answered, however", async () => {
+    const slots: number[] = [];
+    await using answers = answerer(
+      async (signal) => {
+        if (signal?.aborted === true) throw signal.reason;
+        throw new Error("no bytes");
+      },
+      (slot) => slots.push(slot),
+    );
+    await answers.answer({ ...miss(5n), slot: 3 });
+    answers.interrupt(6n);
+    await answers.answer({ ...miss(6n), slot: 4 });
+    await answers.answer(miss(7n));
+    expect(slots).toEqual([3, 4]);
+  });
+
+  test("says nothing of reads that it leaves", async () => {
+    const slots: number[] = [];
+    await using answers = answerer(never, (slot) => slots.push(slot));
+    const waiting = answers.answer({ ...miss(5n), slot: 3 });
+    answers.leaveAll();
+    await waiting;
+    expect(slots).toEqual([]);
   });
 });
