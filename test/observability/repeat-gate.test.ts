@@ -15,3 +15,14 @@ test("RepeatGate lets a text through ten times, then once a minute; others go th
   now = 119_000;
   expect(lets("a", 100)).toBe(0);
 });
+
+test("RepeatGate forgets what was said longest ago, so that it does not grow with what there is", () => {
+  const gate = new RepeatGate({ now: () => 0 });
+  const lets = (what: string, times: number): number =>
+    Array.from({ length: times }, () => gate.lets(what)).filter(Boolean).length;
+  expect(lets("a", 11)).toBe(10);
+  for (let other = 0; other < 1023; other += 1) gate.lets(`other ${other}`);
+  expect(lets("a", 1)).toBe(0);
+  gate.lets("one more");
+  expect(lets("a", 11)).toBe(10);
+});
