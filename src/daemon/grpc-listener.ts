@@ -77,14 +77,22 @@ export class GrpcListener implements AsyncDisposable {
     const path = address.kind === "path" ? address.path : fallbackPath;
     if (fd === undefined) await makeRoom(path);
     await new Promise<void>((resolve, reject) => {
-      sockets.once("error", (cause) => {
+      const refuse = (cause: Error): void => {
         reject(
           new SociError("failed-precondition", `Cannot listen on "${path}": ${cause.message}`, {
             cause,
           }),
         );
+      };
+      sockets.once("error", refuse);
+      sockets.listen(fd === undefined ? { path } : { fd }, () => {
+        sockets.off("error", refuse);
+        // One client that cannot be taken, for want of descriptors, is no end of the daemon.
+        sockets.on("error", (error) =>
+          log.warn("connection of a client cannot be taken", { error }),
+        );
+        resolve();
       });
-      sockets.listen(fd === undefined ? { path } : { fd }, resolve);
     });
     // Whoever reaches it can mount and remove snapshots.
     if (fd === undefined) chmodSync(path, 0o600);
