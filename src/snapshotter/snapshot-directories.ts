@@ -122,8 +122,19 @@ export class SnapshotDirectories {
   async removeAllBut(ids: () => ReadonlySet<number>): Promise<void> {
     const entries = await readdir(this.#path);
     const kept = new Set([...ids()].map(String));
+    await this.#removeAll(entries.filter((entry) => !kept.has(entry)));
+  }
+
+  /** Removes what a process that was killed was making, or removing. */
+  async removeUnfinished(): Promise<void> {
+    const entries = await readdir(this.#path);
+    await this.#removeAll(
+      entries.filter((entry) => entry.startsWith(NEW_PREFIX) || entry.startsWith(GONE_PREFIX)),
+    );
+  }
+
+  async #removeAll(entries: readonly string[]): Promise<void> {
     for (const entry of entries) {
-      if (kept.has(entry)) continue;
       // Renamed at once: an id of these may be given again while the others are removed.
       const gone = entry.startsWith(GONE_PREFIX) ? entry : this.#rename(entry);
       if (gone !== undefined) this.#gone.add(gone);

@@ -91,6 +91,7 @@ export class Snapshotter implements AsyncDisposable {
     try {
       const snapshotter = new Snapshotter(options);
       await snapshotter.#stacks.restore();
+      snapshotter.#removeLater(() => snapshotter.#directories.removeUnfinished());
       return snapshotter;
     } catch (error) {
       options.metastore[Symbol.dispose]();
@@ -252,8 +253,11 @@ export class Snapshotter implements AsyncDisposable {
       this.#log.warn("failed to take a snapshot's directory away", { key: snapshot.name, error });
     }
     // The snapshot is gone in any case; cleanup() tries again what fails here, and throws.
-    const removal = this.#directories
-      .removeGone()
+    this.#removeLater(() => this.#directories.removeGone());
+  }
+
+  #removeLater(remove: () => Promise<void>): void {
+    const removal = remove()
       .catch((error: unknown) => {
         this.#log.warn("failed to remove directories of snapshots", { error });
       })

@@ -70,6 +70,23 @@ test("Snapshotter.cleanup() removes directories that no row names", async () => 
   expect(await readdir(join(opened.root, "snapshots"))).toEqual(kept);
 });
 
+test("Snapshotter.open() removes what a process that was killed was making, or removing", async () => {
+  await using dir = await tempDir();
+  let kept: readonly string[];
+  let root: string;
+  {
+    await using opened = await openDirectly({ dir });
+    root = join(opened.root, "snapshots");
+    await opened.calls.prepare({ key: "a" });
+    kept = await readdir(root);
+  }
+  for (const name of ["new-abc", "gone-abc"]) {
+    await mkdir(join(root, name, "fs"), { recursive: true });
+  }
+  await (await openDirectly({ dir }))[Symbol.asyncDispose]();
+  expect(await readdir(root)).toEqual([...kept]);
+});
+
 test("Snapshotter puts a directory out of the way that a crash has left under the next id", async () => {
   await using opened = await openDirectly();
   await mkdir(join(opened.root, "snapshots", "1", "fs"), { recursive: true });
