@@ -39,6 +39,8 @@ export interface LazyLayersOptions {
   readonly events: LazyLayerEvents;
   /** How long a layer may take that is not downloaded whole. */
   readonly timeoutMs: number;
+  /** How much longer one may take that is. */
+  readonly streamMs?: number;
   /** How long a start waits for stacks whose layers have to be fetched again. */
   readonly restoreMs?: number;
   /** Directories of mounts of the daemon before that are gone. */
@@ -82,6 +84,8 @@ const MAX_LOST = 3;
 /** A layer that has been promised to a snapshot is kept for so long, until the snapshot says that it is there. */
 const PROMISE_MS = 60_000;
 const RESTORE_MS = 10_000;
+/** The longest that a layer which is read whole may take: containerd can collect nothing meanwhile. */
+const STREAM_MS = 30 * 60_000;
 
 /** What shows layers to the snapshotter, out of the cache and the registry. */
 export class LazyLayers implements LayerMounter, AsyncDisposable {
@@ -157,9 +161,7 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
     layers: readonly ServedLayer[],
     { holder, top, ids, signal }: MountStackOptions,
   ): Promise<string> {
-    if (this.#isDisposed) {
-      throw new SociError("unavailable", "Cannot show layers: the daemon is about to end");
-    }
+    if (this.#isDisposed) throw ending();
     const treeKey = chainKeyOf(layers.map(({ cacheKey }) => cacheKey));
     const key = ids === undefined ? treeKey : `${treeKey} ${JSON.stringify(ids)}`;
     let stack = this.#stacks.get(key);
@@ -186,7 +188,8 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
     for (let round = 0; round < MAX_LOST; round++) {
       stack.showing ??= this.#show(stack);
       const { showing } = stack;
-      const { path, kind } = await abortable(showing, signal);
+      const { path, kind } = await this.#inTime(showing, signal);
+      if (this.#isDisposed) throw ending();
       if (this.#stacks.get(key) !== stack || !stack.holders.has(holder)) {
         throw new SociError("unavailable", `Cannot show layers: snapshot ${holder} was removed`);
       }
@@ -303,6 +306,21 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
     }
   }
 
+  /** Layers may have to be fetched again, which goes on: whoever comes later may find them there. */
+  async #inTime<T>(showing: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    const { timeoutMs } = this.#options;
+    const late = new AbortController();
+    const timer = setTimeout(() => {
+      late.abort(new SociError("unavailable", `Cannot show layers within ${timeoutMs} ms`));
+    }, timeoutMs);
+    try {
+      const either = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]);
+      return await abortable(showing, either);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   /** Who has used a mount that is gone has it no more, wherever the stack is shown now. */
   #tellLost(
     stacks: RestoredSnapshots["stacks"],
@@ -404,12 +422,14 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
     const outcome = preparation.layer(digest, {
       signal: signal === undefined ? waiting.signal : AbortSignal.any([signal, waiting.signal]),
     });
+    const { timeoutMs, streamMs = STREAM_MS } = this.#options;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<"late">((resolve) => {
       timer = setTimeout(() => {
-        // What is downloaded whole takes as long as it takes.
         if (!streamed.has(digest)) resolve("late");
-      }, this.#options.timeoutMs);
+        // What is downloaded whole takes as long as it takes, but for a registry that never ends.
+        else timer = setTimeout(() => resolve("late"), streamMs);
+      }, timeoutMs);
     });
     try {
       const first = await Promise.race([outcome, late]);
@@ -527,6 +547,10 @@ function nameOf(request: LayerRequest): ImageName {
 
 async function closeLayer(outcome: LayerOutcome): Promise<void> {
   if (outcome.kind === "ready") await outcome.layer[Symbol.asyncDispose]();
+}
+
+function ending(): SociError {
+  return new SociError("unavailable", "Cannot show layers: the daemon is about to end");
 }
 
 function messageOf(error: unknown): string {

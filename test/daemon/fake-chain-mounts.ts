@@ -75,8 +75,12 @@ export class FakeChainMounts {
         return join(directory, treeKey);
       },
       removeChain: async (treeKey: string) => {
-        await this.#step("remove", `remove ${name} ${treeKey}`);
-        chains.delete(treeKey);
+        try {
+          await this.#step("remove", `remove ${name} ${treeKey}`);
+        } finally {
+          // As a real one, which keeps nothing of it.
+          chains.delete(treeKey);
+        }
       },
       begin: async () => {
         await this.#step("begin", `begin ${name}`);

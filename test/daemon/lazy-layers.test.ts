@@ -125,6 +125,18 @@ describe("LazyLayers.prepareLayer()", () => {
     expect(await answer).toMatchObject({ kind: "served" });
   });
 
+  test("does not wait for ever for a layer that is read whole", async () => {
+    await using setup = await lazySetup({ timeoutMs: 1, streamMs: 1 });
+    setup.preparations.layer = (digest) => {
+      setup.preparations.stream(digest);
+      return new Promise(() => undefined);
+    };
+    expect(await setup.lazy.prepareLayer(requestOf(TOP))).toMatchObject({
+      kind: "refused",
+      reason: "timeout",
+    });
+  });
+
   test("a layer's time begins when it is asked for, however old its image's session is", async () => {
     await using setup = await lazySetup({ timeoutMs: 1000 });
     await setup.put(TOP);

@@ -65,7 +65,7 @@ export interface LazySetup extends AsyncDisposable {
 }
 
 export async function lazySetup(
-  options: Partial<Pick<LazyLayersOptions, "timeoutMs" | "restoreMs">> = {},
+  options: Partial<Pick<LazyLayersOptions, "timeoutMs" | "streamMs" | "restoreMs">> = {},
 ): Promise<LazySetup> {
   await using resources = new AsyncDisposableStack();
   const dir = resources.use(await tempDir());
@@ -152,7 +152,7 @@ export async function lazySetup(
 
 /** The same, with both layers in the cache and held by committed snapshots 1 and 2. */
 export async function stackedSetup(
-  options: Partial<Pick<LazyLayersOptions, "timeoutMs" | "restoreMs">> = {},
+  options: Partial<Pick<LazyLayersOptions, "timeoutMs" | "streamMs" | "restoreMs">> = {},
 ): Promise<LazySetup> {
   const setup = await lazySetup(options);
   for (const sample of SAMPLES) await setup.put(sample);

@@ -23,6 +23,26 @@ import {
 const SHOWN_AT = `/mnt/plain/${STACK_KEY}`;
 
 describe("LazyLayers.mountStack()", () => {
+  test("does not keep a container waiting for ever; who comes again finds the stack", async () => {
+    await using setup = await lazySetup({ timeoutMs: 50 });
+    const { lazy } = setup;
+    const coming = Promise.withResolvers<void>();
+    setup.recover = async ({ digest }) => {
+      await coming.promise;
+      const { parts } = digest === TOP.digest ? TOP : BOTTOM;
+      return await setup.cache.createLayer(digest, parts);
+    };
+    for (const [index, served] of STACK.entries()) lazy.holdLayer(String(index + 1), served);
+    expect(await rejectionOf(lazy.mountStack(STACK, { holder: "10", top: "2" }))).toMatchObject({
+      kind: "unavailable",
+      message: "Cannot show layers within 50 ms",
+    });
+    lazy.release("10");
+    coming.resolve();
+    await until(() => setup.events.includes("shown"));
+    expect(await lazy.mountStack(STACK, { holder: "11", top: "2" })).toBe(SHOWN_AT);
+  });
+
   test("shows a stack once for all, until the last of them and its image are gone", async () => {
     await using setup = await stackedSetup();
     const { lazy, fake } = setup;
@@ -300,5 +320,32 @@ describe("LazyLayers.cleanup()", () => {
     expect(await failed).toMatchObject({ message: "client is gone" });
     expect(setup.events).not.toContain("collected");
     gate.resolve();
+  });
+});
+
+describe("LazyLayers.leave()", () => {
+  test("leaves what a snapshot uses, and takes away what only waits for one", async () => {
+    await using setup = await stackedSetup();
+    const { lazy, fake } = setup;
+    await lazy.mountStack(STACK, { holder: "10", top: "2" });
+    await lazy.mountStack(STACK.slice(0, 1), { holder: "1", top: "1" });
+    expect(lazy.users()).toEqual(["10"]);
+    await lazy.leave();
+    await lazy[Symbol.asyncDispose]();
+    const keys = fake.events.map((event) => event.split(" ")[0]);
+    expect(keys).toEqual(["open", "add", "add", "remove", "leave"]);
+    expect(setup.trees.size).toBe(0);
+    expect(await rejectionOf(lazy.mountStack(STACK, { holder: "11", top: "2" }))).toMatchObject({
+      kind: "unavailable",
+    });
+  });
+
+  test("ends mounts that nobody uses", async () => {
+    await using setup = await stackedSetup();
+    const { lazy, fake } = setup;
+    await lazy.mountStack(STACK, { holder: "10", top: "2" });
+    lazy.release("10");
+    await lazy.leave();
+    expect(fake.open).toEqual([]);
   });
 });
