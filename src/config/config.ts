@@ -29,7 +29,6 @@ export interface CheckedConfig extends LoadedConfig {
 }
 
 const MAX_CHARS = 1024 * 1024;
-const DEFAULT_VERIFICATION_RETRIES = 3;
 
 /** Reads a configuration file. @throws failed-precondition with file, line and key of what is wrong first */
 export function loadConfig(text: string, options: LoadConfigOptions): LoadedConfig {
@@ -139,7 +138,6 @@ function checkTogether(
 function settle(config: Config): Config {
   const { http, blob, cache, containerd, contentStore } = config;
   const containerdAddress = withoutScheme(contentStore.containerdAddress);
-  const retries = blob.maxSpanVerificationRetries;
   const isVerbose = config.logLevel === "trace" || config.logLevel === "debug";
   return {
     ...config,
@@ -149,7 +147,6 @@ function settle(config: Config): Config {
       maxRetries: blob.maxRetries === 0 ? http.maxRetries : blob.maxRetries,
       minWaitMsec: blob.minWaitMsec === 0 ? http.minWaitMsec : blob.minWaitMsec,
       maxWaitMsec: blob.maxWaitMsec === 0 ? http.maxWaitMsec : blob.maxWaitMsec,
-      maxSpanVerificationRetries: retries < 0 ? DEFAULT_VERIFICATION_RETRIES : retries,
     },
     cache: {
       ...cache,

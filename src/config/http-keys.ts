@@ -107,8 +107,8 @@ export const BLOB_KEYS = {
   max_span_verification_retries: {
     kind: "integer",
     default: 0,
-    mark: "mapped",
-    why: "Further fetches of a span whose digest is wrong, at least one and from the origin",
+    mark: "ignored",
+    why: "a span whose digest is wrong is fetched again from the origin, three times at most",
   },
 } as const satisfies KeyTable;
 

@@ -58,15 +58,15 @@ export const PULL_MODES_KEYS = {
         kind: "integer",
         default: -1,
         zeroIsDefault: true,
-        mark: "mapped",
-        why: "Layers that are inflated and verified at a time; below 0: any number",
+        mark: "ignored",
+        why: "as many layers are inflated at a time as there are processors",
       },
       max_concurrent_unpacks_per_image: {
         kind: "integer",
         default: 1,
         zeroIsDefault: true,
-        mark: "mapped",
-        why: "The same for one image; below 0: any number",
+        mark: "ignored",
+        why: "as many layers are inflated at a time as there are processors",
       },
       discard_unpacked_layers: {
         kind: "boolean",
@@ -128,7 +128,7 @@ export const SNAPSHOTTER_KEYS = {
     default: 0,
     min: 0,
     mark: "honoured",
-    why: "Smaller layers, by their label, are left to containerd",
+    why: "Smaller layers are fetched whole, so that no read of them waits",
   },
   allow_invalid_mounts_on_restart: {
     kind: "boolean",

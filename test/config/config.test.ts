@@ -129,13 +129,12 @@ debug = true
 MinWaitMsec = 7
 [blob]
 fetching_timeout_sec = 9
-max_span_verification_retries = -1
 [content_store]
 containerd_address = "unix:///run/c.sock"
 `;
     expect(loadConfig(text, OURS).config).toMatchObject({
       logLevel: "debug",
-      blob: { minWaitMsec: 7, maxSpanVerificationRetries: 3 },
+      blob: { minWaitMsec: 7 },
       cache: { readTimeoutSec: 9 },
       containerd: { address: "/run/c.sock" },
     });
