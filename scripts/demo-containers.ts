@@ -6,8 +6,8 @@ import { SociError } from "../src/errors.ts";
 import { containerdAddress } from "../test/support/containerd-config.ts";
 import { CONTAINERD_PROGRAMS, ContainerdProcess } from "../test/support/containerd-process.ts";
 import { ServeProcess } from "../test/support/serve-process.ts";
-import { removeControlGroups } from "./demo-control-groups.ts";
 import type { Cost } from "./demo-download.ts";
+import { removeLeftovers } from "./demo-leftovers.ts";
 import type { LineMeter } from "./demo-meter.ts";
 import { whyNoMounts } from "./demo-mount.ts";
 import { shortDigests } from "./demo-output.ts";
@@ -123,8 +123,8 @@ class ContainerRun {
   /** As any host with containerd does it. */
   async inFull(): Promise<ContainerCosts> {
     await using resources = new AsyncDisposableStack();
-    resources.defer(() => removeControlGroups(this.#id));
     const directory = this.#path("full");
+    resources.defer(() => removeLeftovers(containerdAddress(directory), this.#id));
     const containerd = resources.use(await ContainerdProcess.start({ directory }));
     const images = ["images", "pull"];
     // Of containerd 2, only this way takes any snapshotter; of 1.x there is no other.
@@ -139,8 +139,8 @@ class ContainerRun {
   async lazily(): Promise<ContainerCosts> {
     const { output, program, signal } = this.#stage;
     await using resources = new AsyncDisposableStack();
-    resources.defer(() => removeControlGroups(this.#id));
     const host = this.#path("lazy");
+    resources.defer(() => removeLeftovers(containerdAddress(host), this.#id));
     output.command(["sociable", "serve"]);
     const serve = resources.use(
       await ServeProcess.start({

@@ -1,5 +1,5 @@
-// Shows what sociable is for: three files read out of an image in a registry, lazily, by full download
-// and through a mount, compared. Everything it makes is gone at the end, and so is the mount.
+// Shows what sociable is for: three files read out of an image in a registry, by full download, lazily,
+// through a mount and in a container, compared. Everything it makes is gone at the end, mounts included.
 // Usage: npm run demo [-- IMAGE]   (an image as sociable names them; without it, one is made)
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
