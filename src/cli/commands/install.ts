@@ -70,6 +70,10 @@ export const installCommand = defineCommand({
       type: "boolean",
       description: "Write files only: systemd is not told",
     },
+    "restart-service": {
+      type: "boolean",
+      description: "Restart the service when it or its program has changed; its mounts go on",
+    },
     "restart-containerd": {
       type: "boolean",
       description: "Restart containerd when its configuration has changed; its containers go on",
@@ -119,7 +123,12 @@ export const installCommand = defineCommand({
       applyInstall(plan, { root, manifest });
     }
     const isStarted = !flags["dry-run"] && !flags["no-start"] && root.isOwn && Systemd.isRunning();
-    const next = isStarted ? await start(plan, flags["restart-containerd"]) : nextSteps(plan, root);
+    const next = isStarted
+      ? await start(plan, {
+          service: flags["restart-service"],
+          containerd: flags["restart-containerd"],
+        })
+      : nextSteps(plan, root);
     const report = {
       containerd: version ?? null,
       changes: plan.changes.map(({ path, kind }) => ({ path, kind })),
@@ -163,16 +172,22 @@ function absolute(path: string, flag: string): string {
 }
 
 /** What was changed is loaded and runs; resolves to what is left to do. */
-async function start(plan: InstallPlan, restartContainerd: boolean): Promise<readonly string[]> {
+async function start(
+  plan: InstallPlan,
+  restart: { readonly service: boolean; readonly containerd: boolean },
+): Promise<readonly string[]> {
   const systemd = new Systemd();
   const isUpdate = await systemd.isActive("sociable.service");
   const isServiceChanged = plan.changes.some(({ path }) => !path.includes("containerd"));
   await systemd.reload();
   await systemd.enable(["sociable.socket", "sociable.service"]);
   const next: string[] = [];
-  if (isUpdate && isServiceChanged) next.push("systemctl restart sociable");
+  if (isUpdate && isServiceChanged) {
+    if (restart.service) await systemd.restart("sociable.service");
+    else next.push("systemctl restart sociable");
+  }
   if (plan.containerdChanged) {
-    if (restartContainerd) await systemd.restart("containerd.service");
+    if (restart.containerd) await systemd.restart("containerd.service");
     else next.push("systemctl restart containerd");
   }
   return next;
