@@ -45,10 +45,9 @@ describeWith(["kubectl"], "kubectl kustomize", () => {
       join(DIRECTORY, name),
     ]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    const found =
-      Buffer.from(stdout)
-        .toString()
-        .match(/(?<=^kind: )\w+$/gm) ?? [];
-    expect(found.toSorted()).toEqual(kinds);
+    const found = Buffer.from(stdout)
+      .toString()
+      .matchAll(/^kind: (\w+)$/gm);
+    expect(Array.from(found, ([, kind = ""]) => kind).toSorted()).toEqual([...kinds]);
   });
 });
