@@ -1,7 +1,6 @@
 import { openPrivateTable } from "../cache/private-table.ts";
 import { leaseTable, mapTable } from "../cache/table-file.ts";
 import { SociError } from "../errors.ts";
-import type { MountFeatures } from "../lazyfs/mount-features.ts";
 import { ChainTable } from "../tree/chain-table.ts";
 import type { ServedLayerLease } from "./served-layers.ts";
 
@@ -39,19 +38,4 @@ export async function openChainTree(
   const content = String(Bun.hash(bytes));
   const held = opened.move();
   return { path, content, [Symbol.dispose]: () => held.dispose() };
-}
-
-/**
- * What a mount must have to show these layers, bottom first, merged: a choice to make before it is
- * mounted. The tree is not checked. @throws not-found, data-loss
- */
-export function featuresOf(
-  treePath: string,
-  layers: readonly Pick<ServedLayerLease, "hasXattrs" | "hasAcls">[],
-): MountFeatures {
-  const tree = ChainTable.open(mapTable(treePath, NO_CHECK), { isChecked: true });
-  return {
-    xattrs: tree.hasXattrs || layers.some(({ hasXattrs }) => hasXattrs),
-    acls: tree.hasAcls || layers.some(({ hasAcls }) => hasAcls),
-  };
 }

@@ -17,7 +17,7 @@ import { ImageWork, keysFor, type LayerState } from "./image-work.ts";
 import { ManifestMemory } from "./manifest-memory.ts";
 import type { ImagePreparationOptions } from "./preparation-options.ts";
 import type { PreparedImage } from "./prepared-image.ts";
-import { keepTree, makeTree, type PreparedTree } from "./prepared-tree.ts";
+import { ensureTree, keepTree, type PreparedTree } from "./prepared-tree.ts";
 import { PreparingSource } from "./preparing-source.ts";
 import type { TableBuilder } from "./table-builder.ts";
 import { ZtocFinder } from "./ztoc-finder.ts";
@@ -45,6 +45,7 @@ export class ImagePreparation implements AsyncDisposable {
   /** Layers looked up in the cache although the image cannot be had. */
   readonly #alone = new Map<Digest, Promise<LayerState>>();
   #prefetch: Promise<readonly PrefetchSpans[]> | undefined;
+  #tablesEnded: Promise<void> | undefined;
 
   private constructor(options: ImagePreparationOptions) {
     const { cache, log, source, store, index, modes, signal } = options;
@@ -52,7 +53,8 @@ export class ImagePreparation implements AsyncDisposable {
     this.#options = options;
     this.#signal =
       signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]);
-    this.#tables = this.#resources.use(options.startTables());
+    this.#tables = options.startTables();
+    this.#resources.defer(() => this.#endTables());
     this.#held = this.#resources.use(new HeldLayers({ cache, log }));
     this.#manifests = new ManifestMemory(cache.root);
     this.#ztocs = new ZtocMemory({
@@ -71,6 +73,9 @@ export class ImagePreparation implements AsyncDisposable {
     // Whoever asks for a layer is told.
     this.#image.catch(() => undefined);
     this.#begun.catch(() => undefined);
+    this.#leaveTables().catch((error: unknown) => {
+      log.warn("thread of an image's tables cannot be ended", { error });
+    });
   }
 
   /** Everything begins at once. */
@@ -237,7 +242,20 @@ export class ImagePreparation implements AsyncDisposable {
 
   async #makeTree(layers: readonly LayerKey[]): Promise<PreparedTree> {
     const { cache } = this.#options;
-    return await makeTree({ cache, layers, tables: this.#tables, signal: this.#signal });
+    const { startTables } = this.#options;
+    return await ensureTree({ cache, layers, startTables, signal: this.#signal });
+  }
+
+  /** A thread is some 13 MB, and an image that is prepared may be asked about for a while. */
+  async #leaveTables(): Promise<void> {
+    const begun = await this.#begun.catch(() => undefined);
+    await begun?.settled();
+    await this.#endTables();
+  }
+
+  #endTables(): Promise<void> {
+    this.#tablesEnded ??= Promise.resolve(this.#tables[Symbol.asyncDispose]());
+    return this.#tablesEnded;
   }
 
   async #stateOf(digest: Digest): Promise<LayerState> {

@@ -130,9 +130,14 @@ export class ImageWork implements AsyncDisposable {
     await Promise.all([...this.#layers.values()].map(({ ztocPassed }) => ztocPassed));
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Resolves when nothing of it goes on, however it ended. */
+  async settled(): Promise<void> {
     const states = [...this.#layers.values()].map(({ state }) => state);
     await Promise.allSettled([this.whole, this.#ztocsKept, ...states]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.settled();
     await this.#adder?.[Symbol.asyncDispose]();
   }
 

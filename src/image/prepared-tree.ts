@@ -17,7 +17,7 @@ export interface PreparedTree extends Disposable {
   readonly treePath: string;
 }
 
-export interface MakeTreeOptions extends WaitOptions {
+interface MakeTreeOptions extends WaitOptions {
   readonly cache: Pick<LayerCache, "root">;
   /** All in the cache, and kept there by the caller. */
   readonly layers: readonly LayerKey[];
@@ -51,12 +51,7 @@ export async function ensureTree(options: EnsureTreeOptions): Promise<PreparedTr
 }
 
 /** The same, with a builder that may know some of the layers already. */
-export async function makeTree({
-  cache,
-  layers,
-  tables,
-  signal,
-}: MakeTreeOptions): Promise<PreparedTree> {
+async function makeTree({ cache, layers, tables, signal }: MakeTreeOptions): Promise<PreparedTree> {
   for (let removed = 0; removed < MAX_REMOVED; removed++) {
     const there = openTree(cache.root, layers);
     if (there !== undefined) return there;
