@@ -1,13 +1,18 @@
 import { resolve } from "node:path";
-import { SYSTEM_STATE_ROOT } from "../../config/state-root.ts";
-import { SociError } from "../../errors.ts";
+import { endStaleMounts } from "../../daemon/end-stale-mounts.ts";
+import { isKind, SociError } from "../../errors.ts";
 import { readManifest } from "../../install/apply-install.ts";
 import { HostRoot } from "../../install/host-root.ts";
 import { uninstallDiff } from "../../install/install-diff.ts";
+import { mountUsers } from "../../install/mount-users.ts";
 import { Systemd } from "../../install/systemd.ts";
 import { applyUninstall, planUninstall } from "../../install/uninstall.ts";
+import { KeeperClient } from "../../keeper/keeper-client.ts";
+import { keeperPaths } from "../../keeper/keeper-paths.ts";
+import type { Logger } from "../../observability/log.ts";
 import { listMounts } from "../../sys/mountinfo.ts";
 import { defineCommand } from "../command.ts";
+import { readConfigFile } from "../config-file.ts";
 import { writeJson } from "../output.ts";
 import { safeText } from "../safe-text.ts";
 import { INSTALL_FLAGS, requireRoot } from "./install-flags.ts";
@@ -34,7 +39,7 @@ export const uninstallCommand = defineCommand({
     },
     ...INSTALL_FLAGS,
   },
-  async run({ flags, io }) {
+  async run({ flags, io, log }) {
     const root = new HostRoot(resolve(io.cwd, flags["root-dir"]));
     if (!flags["dry-run"]) requireRoot(io, root);
     const manifest = readManifest(root);
@@ -43,8 +48,12 @@ export const uninstallCommand = defineCommand({
       await io.stdout.write(uninstallDiff(plan.removals));
     } else {
       if (root.isOwn) {
-        if (!flags.force) await refuseWhileUsed();
-        if (Systemd.isRunning() && manifest.files.length > 0) await new Systemd().disable(UNITS);
+        const { config } = await readConfigFile({ path: undefined, personality: "sociable", io });
+        if (!flags.force) await refuseWhileUsed(config.root);
+        if (Systemd.isRunning() && manifest.files.length > 0) {
+          await new Systemd().disable(UNITS);
+          await endMounts(config.root, log);
+        }
       }
       applyUninstall(plan, { manifest, root });
       if (root.isOwn && Systemd.isRunning()) await new Systemd().reload();
@@ -72,15 +81,24 @@ export const uninstallCommand = defineCommand({
   },
 });
 
-async function refuseWhileUsed(): Promise<void> {
-  const used = (await listMounts()).filter(({ mountPoint }) =>
-    mountPoint.startsWith(`${SYSTEM_STATE_ROOT}/`),
-  );
-  const [first] = used;
+async function refuseWhileUsed(stateRoot: string): Promise<void> {
+  const [first, ...others] = mountUsers(await listMounts(), stateRoot);
   if (first === undefined) return;
   throw new SociError(
     "failed-precondition",
-    `Cannot uninstall: containers run on what it shows, at "${first.mountPoint}" and ${used.length - 1} more`,
-    { hint: "Stop them and remove their images first, or give --force" },
+    `Cannot uninstall: containers run on what it shows, at "${first}" and ${others.length} more`,
+    { hint: "Stop them first, or give --force" },
   );
+}
+
+/** The service leaves its mounts to the keeper, for a service that would come after it. */
+async function endMounts(stateRoot: string, log: Logger): Promise<void> {
+  try {
+    await new KeeperClient(keeperPaths(stateRoot).socket).abort();
+  } catch (error) {
+    if (!isKind(error, "not-found")) throw error;
+  }
+  for (const { mountPoint } of await listMounts()) {
+    if (mountPoint.startsWith(`${stateRoot}/`)) await endStaleMounts(mountPoint, log);
+  }
 }
