@@ -22,7 +22,7 @@ const PORTION_BYTES = 8 << 20;
  * Spans about one that somebody has read, in the order in which they are likely to be next: programs
  * read a directory's files in an order of their own, but few directories at a time.
  */
-const NEAR = [1, 2, 3, -1, 4, -2] as const;
+const NEAR = [1, 2, -1, 3, -2, 4] as const;
 /** What was evicted meanwhile, or failed, is asked for once more. */
 const PASSES = 2;
 
@@ -69,19 +69,22 @@ export class BackgroundFill {
 
   /**
    * Somebody has read this span: what lies about it comes before the rest, and before what lay about
-   * the one read earlier. All of it would come anyway: nothing is fetched in vain.
+   * the one read earlier, up to so many bytes. All of it would come anyway: nothing is fetched in vain.
    */
-  near(read: number): void {
+  near(read: number, maxBytes: number): void {
     if (this.#isOver || this.#isFull) return;
     const { cached, geometry } = this.layer;
     for (const task of this.#near) {
       if (task.state === "queued") this.#stand(task, BACKGROUND);
     }
     this.#near.clear();
+    let bytes = 0;
     for (const distance of NEAR) {
       const span = read + distance;
       if (span < 0 || span >= geometry.spanCount) continue;
       if (cached.isPresent(span) || this.#isTooLarge(span)) continue;
+      bytes += this.layer.compressedLength(span);
+      if (bytes > maxBytes) break;
       const task = this.#pipeline.taskOf(this.layer, span);
       if (task.standing < READAHEAD) continue;
       this.#near.add(task);

@@ -65,6 +65,9 @@ interface Wanted extends AheadRange {
 const MiB = 1 << 20;
 const WATCH_MS = 250;
 const TRIM_MS = 1000;
+/** Parts of what the line holds. */
+const NEAR_PART = 0.75;
+const NEXT_PART = 0.35;
 /** After so many rounds in which what had come was gone again, a span is kept in memory for its reader. */
 const ROUNDS_TO_MEMORY = 3;
 
@@ -89,7 +92,7 @@ export class SpanScheduler implements AsyncDisposable {
     const { geometry, streams } = layer;
     const start = geometry.uncompressedStart(span);
     this.#readAhead(layer, streams.advance(start, geometry.uncompressedEnd(span)));
-    this.#fills.get(layer)?.near(span);
+    this.#near(layer, span);
   });
   #watchTimer: NodeJS.Timeout | undefined;
   #trimTimer: NodeJS.Timeout | undefined;
@@ -241,7 +244,7 @@ export class SpanScheduler implements AsyncDisposable {
     const deadline = performance.now() + deadlineMs;
     const wait = new SpanWait({ urgency, deadline, start, end });
     this.#attach(layer, wait, wanted);
-    if (urgency === DEMAND) this.#fills.get(layer)?.near(layer.geometry.spanOf(end - 1));
+    if (urgency === DEMAND) this.#near(layer, layer.geometry.spanOf(end - 1));
     if (wait.tasks.size === 0) {
       wait.letGo();
       return;
@@ -338,6 +341,26 @@ export class SpanScheduler implements AsyncDisposable {
       task.standing = Math.min(task.standing, READAHEAD);
       this.#pipeline.reweigh(task);
     }
+  }
+
+  /**
+   * Somebody reads this span: as many of those about it as the line brings while it is waited for are
+   * as good as free. Without a fill only the next one, where it is less than a third of that: files of
+   * a directory lie together, and programs read many of one before they go to the next.
+   */
+  #near(layer: ScheduledLayer, span: number): void {
+    const { budget } = layer.health;
+    const free = budget.rate * budget.latencyMs;
+    const fill = this.#fills.get(layer);
+    if (fill !== undefined && !fill.isOver) {
+      fill.near(span, free * NEAR_PART);
+      return;
+    }
+    const { geometry } = layer;
+    const next = span + 1;
+    if (next >= geometry.spanCount || layer.compressedLength(next) > free * NEXT_PART) return;
+    const start = geometry.uncompressedStart(next);
+    this.#readAhead(layer, { start, end: geometry.uncompressedEnd(next) });
   }
 
   #fillAll(layer: ScheduledLayer): BackgroundFill {
