@@ -1,5 +1,6 @@
 import { SociError } from "../errors.ts";
 import { type Digest, hexOf } from "../oci/digest.ts";
+import { checkFileEnds } from "../ztoc/check-file-ends.ts";
 import { checkSpans } from "../ztoc/check-spans.ts";
 import { GzipZinfo } from "../ztoc/gzip-zinfo.ts";
 import type { Ztoc } from "../ztoc/ztoc.ts";
@@ -62,9 +63,9 @@ export function* geometryChunks(input: GeometryInput): Generator<Uint8Array> {
   if (hasWindows && windows !== undefined) yield* windows();
 }
 
-/** The geometry file of a layer that has a zTOC; windows are views of it. @throws data-loss when no reader can use its spans */
+/** The geometry file of a layer that has a zTOC; windows are views of it. @throws data-loss when no reader can use its spans or reach its files */
 export function geometryOf(ztoc: Ztoc): Generator<Uint8Array> {
-  const fault = checkSpans(ztoc);
+  const fault = checkSpans(ztoc) ?? checkFileEnds(ztoc);
   if (fault !== undefined) throw new SociError("data-loss", `Cannot use zTOC: ${fault}`);
   const { zinfo } = ztoc;
   const spans = Array.from({ length: ztoc.maxSpanId + 1 }, (_, span): SpanRecord => {
