@@ -4,8 +4,8 @@ import type { LogSink } from "./log.ts";
 import { plainWords } from "./plain-words.ts";
 
 const RESERVED = new Set(["time", "level", "msg"]);
-/** Fields that hold sentences, which may quote a registry. */
-const SENTENCES = new Set(["error", "reason", "detail"]);
+/** Fields that hold sentences, which may quote a registry, and addresses, of its token service also. */
+const QUOTES = new Set(["error", "reason", "detail", "url"]);
 
 /**
  * One JSON object a line: `time` (RFC 3339, nine digits of a second), `level`, `msg`, then the
@@ -16,7 +16,7 @@ export function jsonSink(write: (line: string) => void): LogSink {
   return ({ time, level, message, fields }) => {
     const rest = Object.entries(fields).map(([key, value]) => [
       RESERVED.has(key) ? `_${key}` : key,
-      SENTENCES.has(key) ? sentenceOf(value) : logValueOf(value),
+      QUOTES.has(key) ? quoteOf(value) : logValueOf(value),
     ]);
     const record = {
       time: time.toISOString().replace("Z", "000000Z"),
@@ -28,7 +28,7 @@ export function jsonSink(write: (line: string) => void): LogSink {
   };
 }
 
-function sentenceOf(value: unknown): unknown {
+function quoteOf(value: unknown): unknown {
   if (value instanceof Error) return plainWords(errorText(value));
   return typeof value === "string" ? plainWords(value) : logValueOf(value);
 }
