@@ -12,6 +12,8 @@ import { buildSociable } from "../support/sociable-binary.ts";
 const PATIENCE_MS = 120_000;
 const LARGE = sampleBytes(1_500_000, 7);
 const SHA256 = new Bun.CryptoHasher("sha256").update(LARGE).digest("hex");
+// One line of the log for each layer, as when kubelet or nerdctl pull.
+const EACH = ["--each-layer"];
 const HASH_IT = ["/bin/sha256sum", "/data/large"];
 const HASHED = `${SHA256}  /data/large\n`;
 
@@ -47,7 +49,7 @@ describeMounts(CONTAINERD_PROGRAMS, "sociable serve", () => {
     async ({ index }) => {
       await using host = await ServeHost.start({ config: NO_FILL });
       const app = await host.put({ repository: "app", layers: [base, data, upper], index });
-      await host.pulled(app.name);
+      await host.pulled(app.name, EACH);
       expect(host.prepared).toEqual({ lazily: 3, whole: 0, byContainerd: 0 });
       // A gzip header is asked for at most.
       const bytes = host.layerRequests(app).reduce((sum, request) => sum + request.bytes, 0);
@@ -81,7 +83,7 @@ describeMounts(CONTAINERD_PROGRAMS, "sociable serve", () => {
       await using host = await ServeHost.start();
       const layers = [base, data, upper];
       const app = await host.put({ repository: "app", layers, outside: [0, 2] });
-      await host.pulled(app.name);
+      await host.pulled(app.name, EACH);
       expect(host.prepared).toEqual({ lazily: 1, whole: 2, byContainerd: 0 });
       expect(await host.run(app.name, HASH_IT)).toBe(HASHED);
       expect(await host.differences(app.name)).toEqual([]);
@@ -95,7 +97,7 @@ describeMounts(CONTAINERD_PROGRAMS, "sociable serve", () => {
       await using host = await ServeHost.start();
       const layers = [base, data, upper];
       const app = await host.put({ repository: "app", layers, index: "none" });
-      await host.pulled(app.name);
+      await host.pulled(app.name, EACH);
       expect(host.prepared).toEqual({ lazily: 0, whole: 0, byContainerd: 3 });
       expect(await host.run(app.name, HASH_IT)).toBe(HASHED);
       expect(await host.differences(app.name)).toEqual([]);
@@ -109,7 +111,7 @@ describeMounts(CONTAINERD_PROGRAMS, "sociable serve", () => {
       await using host = await ServeHost.start({ config: 'on_missing_index = "stream"\n' });
       const layers = [base, data, upper];
       const app = await host.put({ repository: "app", layers, index: "none" });
-      await host.pulled(app.name);
+      await host.pulled(app.name, EACH);
       expect(host.prepared).toEqual({ lazily: 0, whole: 3, byContainerd: 0 });
       expect(await host.run(app.name, HASH_IT)).toBe(HASHED);
       expect(await host.differences(app.name)).toEqual([]);
@@ -123,7 +125,7 @@ describeMounts(CONTAINERD_PROGRAMS, "sociable serve", () => {
       await using host = await ServeHost.start();
       const layers = [base, data, upper];
       const app = await host.put({ repository: "app", layers, index: "unnamed" });
-      await host.pulled(app.name, ["--soci-index-digest", app.indexDigest ?? ""]);
+      await host.pulled(app.name, [...EACH, "--soci-index-digest", app.indexDigest ?? ""]);
       expect(host.prepared).toEqual({ lazily: 3, whole: 0, byContainerd: 0 });
       const [used] = host.serve.recordsOf("fetching SOCI artifacts using index descriptor");
       expect(used?.["digest"]).toBe(app.indexDigest ?? "");
