@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { delay } from "../async/delay.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
 import { isKind, SociError } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
@@ -30,6 +31,9 @@ export interface PrepareLayersOptions extends WaitOptions {
 
 // What is cleaned up when all has failed is waited for only so long.
 const CLEANUP_MS = 5000;
+/** As long as containerd's back-off is when it has just failed a few times. */
+const DIAL_MS = 5000;
+const DIAL_AGAIN_MS = 250;
 
 /**
  * Makes the snapshots of an image's layers, bottom first, as containerd's unpacker does: one that the
@@ -173,12 +177,29 @@ async function prepare(
   const key = `extract-${uniquePart()} ${chainId}`;
   try {
     const options = { labels, signal, ...(parent === undefined ? {} : { parent }) };
-    return { key, labels, mounts: await snapshots.prepare(key, options) };
+    const mounts = await whenDialled(() => snapshots.prepare(key, options), { signal });
+    return { key, labels, mounts };
   } catch (error) {
     if (isKind(error, "already-exists")) return undefined;
     // Whether it came to be is not known: nobody else will take it away.
     if (signal?.aborted === true) await forget(snapshots, key);
     throw error;
+  }
+}
+
+/**
+ * containerd that has found nobody at the snapshotter's socket does not look again for a while, also
+ * when somebody listens there by now.
+ */
+async function whenDialled<T>(call: () => Promise<T>, { signal }: WaitOptions): Promise<T> {
+  for (const end = performance.now() + DIAL_MS; ;) {
+    try {
+      return await call();
+    } catch (error) {
+      const isDialling = isKind(error, "unavailable") && /\bdial\b/.test(error.message);
+      if (!isDialling || performance.now() > end) throw error;
+      await delay(DIAL_AGAIN_MS, { signal });
+    }
   }
 }
 
