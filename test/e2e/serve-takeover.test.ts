@@ -1,5 +1,6 @@
 import { beforeAll, expect, test } from "bun:test";
 import { rmSync } from "node:fs";
+import { copyFile, rename } from "node:fs/promises";
 import { keeperPaths } from "../../src/keeper/keeper-paths.ts";
 import { CONTAINERD_PROGRAMS } from "../support/containerd-process.ts";
 import { describeMounts } from "../support/describe-mounts.ts";
@@ -7,8 +8,9 @@ import { untilEnded } from "../support/keeper-process.ts";
 import { LARGE, mountSample } from "../support/mount-sample.ts";
 import { ALL_RIGHT } from "../support/mount-stage.ts";
 import { NO_FILL } from "../support/serve-host.ts";
-import { buildSociable } from "../support/sociable-binary.ts";
+import { buildSociable, SOCIABLE } from "../support/sociable-binary.ts";
 import { TakeoverHost } from "../support/takeover-host.ts";
+import { tempDir } from "../support/temp-dir.ts";
 
 const PATIENCE_MS = 180_000;
 const sample = await mountSample({ largeBytes: 3_000_000 });
@@ -92,6 +94,53 @@ describeMounts(CONTAINERD_PROGRAMS, "a container whose daemon is replaced", () =
         expect(report).toMatchObject(ALL_RIGHT);
         expect(report.reads).toBeGreaterThan(0);
       }
+    },
+    PATIENCE_MS,
+  );
+
+  test(
+    "waits for what is not here while daemon and registry are away, and has the rest",
+    async () => {
+      await using stage = await TakeoverHost.start(sample, { config: NO_FILL });
+      const { host } = stage;
+      const [first = ""] = stage.paths.slice(1);
+      await using before = stage.compare({ paths: [first], isDirect: true });
+      expect(await before.result).toMatchObject(ALL_RIGHT);
+      await host.proxy.down();
+      await host.serve.kill();
+      await using here = stage.compare({ paths: [first], isDirect: true });
+      await using away = stage.compare({ paths: [LARGE], isDirect: true });
+      await Bun.sleep(2000);
+      await host.serve.restart();
+      expect(await here.result).toMatchObject(ALL_RIGHT);
+      await host.proxy.up();
+      expect(await away.result).toMatchObject(ALL_RIGHT);
+    },
+    PATIENCE_MS,
+  );
+
+  test(
+    "goes on under another program that has taken the daemon's place",
+    async () => {
+      await using temp = await tempDir();
+      const program = temp.join("sociable");
+      await copyFile(SOCIABLE, program);
+      await using stage = await TakeoverHost.start(sample, {
+        config: NO_FILL,
+        command: [program, "serve"],
+      });
+      const { host } = stage;
+      await using direct = stage.compare({ untilStopped: true, isDirect: true });
+      await copyFile(SOCIABLE, `${program}.new`);
+      await rename(`${program}.new`, program);
+      expect(await host.serve.stop()).toBe(0);
+      await host.serve.restart();
+      expect(host.serve.recordsOf(TAKEN)).toHaveLength(1);
+      const former = stage.keeperPid ?? 0;
+      process.kill(former, "SIGKILL");
+      await host.serve.saying("there is a keeper of mounts again");
+      await Bun.sleep(100);
+      expect(await direct.stop()).toMatchObject(ALL_RIGHT);
     },
     PATIENCE_MS,
   );

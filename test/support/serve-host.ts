@@ -14,7 +14,8 @@ export interface ServeHostOptions {
   /** Of the snapshotter; it may need to know containerd's socket. */
   readonly config?: string | ((containerd: string) => string);
   readonly env?: Readonly<Record<string, string>>;
-  /** Of `sociable serve`. */
+  /** As ServeOptions. */
+  readonly command?: readonly string[];
   readonly flags?: readonly string[];
   readonly manners?: Partial<RegistryManners>;
   /** The state root is a disk of this size; default: where the tests are. */
@@ -69,6 +70,7 @@ export class ServeHost implements AsyncDisposable {
   static async start({
     config = "",
     env,
+    command,
     flags = [],
     manners,
     diskBytes,
@@ -84,6 +86,7 @@ export class ServeHost implements AsyncDisposable {
       containerd: address,
       config: typeof config === "string" ? config : config(address),
       flags,
+      ...(command === undefined ? {} : { command }),
       ...(env === undefined ? {} : { env }),
     };
     const disk =
