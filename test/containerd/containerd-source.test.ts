@@ -5,6 +5,7 @@ import { ContainerdSource } from "../../src/containerd/containerd-source.ts";
 import { leaseForWork } from "../../src/containerd/work-lease.ts";
 import { openImageSource } from "../../src/oci/open-image-source.ts";
 import { describeImageSource } from "../suite/image-source.ts";
+import { collectGarbage } from "../support/containerd-garbage.ts";
 import { putContainerdImage } from "../support/containerd-image.ts";
 import { CONTAINERD_PROGRAMS, ContainerdProcess } from "../support/containerd-process.ts";
 import { describeMounts } from "../support/describe-mounts.ts";
@@ -188,10 +189,3 @@ describeMounts(CONTAINERD_PROGRAMS, "images in containerd", () => {
     expect(await rejectionOf(source.root())).toMatchObject({ kind: "unavailable" });
   });
 });
-
-/** containerd answers when it has collected all that nothing keeps. */
-async function collectGarbage(space: ReturnType<ContainerdClient["namespace"]>): Promise<void> {
-  const expires = new Date(Date.now() + 60_000);
-  await space.leases.create("collect", { expires });
-  await space.leases.delete("collect", { sync: true });
-}

@@ -1,6 +1,6 @@
 import { parseDigest } from "../../oci/digest.ts";
 import { indentJson } from "../../soci/index-listing.ts";
-import { openLocalStore } from "../../soci/local-store.ts";
+import { openArtifactStore, STORE_FLAGS } from "../artifact-store.ts";
 import { defineCommand } from "../command.ts";
 import { PAGER_FLAG, withPager } from "../pager.ts";
 import { safeJson } from "../safe-json.ts";
@@ -20,11 +20,12 @@ export const indexInfoCommand = defineCommand({
   flags: {
     json: { type: "boolean", description: "Never paged; else the same: the output is always JSON" },
     ...PAGER_FLAG,
+    ...STORE_FLAGS,
   },
   async run(context) {
-    const { args, flags, io, signal } = context;
+    const { args, flags, io } = context;
     const digest = parseDigest(args.digest);
-    await using store = await openLocalStore({ root: context.root, signal });
+    await using store = await openArtifactStore(context);
     expectIndex(store, digest);
     const bytes = await store.readIndexBytes(digest);
     const json = indentJson(new TextDecoder().decode(bytes));

@@ -2,10 +2,10 @@ import { isKind } from "../../errors.ts";
 import { formatPlatform, parsePlatform } from "../../oci/platform.ts";
 import type { Artifact } from "../../soci/artifact.ts";
 import { formatIndexTable } from "../../soci/index-listing.ts";
-import { openLocalStore } from "../../soci/local-store.ts";
 import { versionOf } from "../../soci/soci-index.ts";
 import { formatByteSize } from "../byte-size.ts";
 import { type Paint, paintOf } from "../colors.ts";
+import { openArtifactStore, STORE_FLAGS } from "../artifact-store.ts";
 import { defineCommand } from "../command.ts";
 import { writeJson } from "../output.ts";
 import { PAGER_FLAG, withPager } from "../pager.ts";
@@ -42,11 +42,12 @@ export const indexListCommand = defineCommand({
         "Print a JSON array of objects: digest, size, imageRef, platform, mediaType, version, manifestDigest, createdAt",
     },
     ...PAGER_FLAG,
+    ...STORE_FLAGS,
   },
   async run(context) {
-    const { flags, io, signal } = context;
+    const { flags, io } = context;
     const wanted = flags.platform.map((text) => formatPlatform(parsePlatform(text)));
-    await using store = await openLocalStore({ root: context.root, signal });
+    await using store = await openArtifactStore(context);
     const all =
       flags.ref === undefined ? store.artifacts.listIndexes() : indexesOfImage(store, flags.ref);
     const indexes = all.filter(

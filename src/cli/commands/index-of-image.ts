@@ -2,6 +2,7 @@ import { isKind, SociError } from "../../errors.ts";
 import { formatSourceName, parseSourceName } from "../../oci/source-name.ts";
 import type { Artifact } from "../../soci/artifact.ts";
 import type { LocalStore } from "../../soci/local-store.ts";
+import { parseContainerdName } from "../containerd-name.ts";
 
 /**
  * The SOCI indexes that were created for an image, newest first, by its name in short or in full.
@@ -25,6 +26,8 @@ export function indexesOfImage(
 
 function fullName(text: string): string {
   try {
+    const image = parseContainerdName(text);
+    if (image !== undefined) return `containerd:${image}`;
     return formatSourceName(parseSourceName(text));
   } catch (error) {
     // Not a name of today's forms: then only the same spelling is the same image.

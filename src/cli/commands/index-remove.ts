@@ -1,6 +1,6 @@
 import { SociError } from "../../errors.ts";
 import { parseDigest } from "../../oci/digest.ts";
-import { openLocalStore } from "../../soci/local-store.ts";
+import { openArtifactStore, STORE_FLAGS } from "../artifact-store.ts";
 import { defineCommand } from "../command.ts";
 import { expectIndex } from "./index-artifact.ts";
 import { indexesOfImage } from "./index-of-image.ts";
@@ -31,6 +31,7 @@ export const indexRemoveCommand = defineCommand({
   ],
   flags: {
     ref: { type: "string", valueName: "IMAGE", description: "Remove all indexes of this image" },
+    ...STORE_FLAGS,
   },
   async run(context) {
     const { args, flags, signal } = context;
@@ -41,7 +42,7 @@ export const indexRemoveCommand = defineCommand({
       );
     }
     const named = args.digest.map((text) => parseDigest(text));
-    await using store = await openLocalStore({ root: context.root, signal });
+    await using store = await openArtifactStore(context);
     for (const digest of named) expectIndex(store, digest);
     const ofImage =
       flags.ref === undefined

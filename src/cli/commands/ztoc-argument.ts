@@ -18,7 +18,7 @@ export interface NamedZtoc {
 export interface ReadZtocOptions {
   readonly cwd: string;
   /** Called only when the zTOC is to be had from the store. */
-  readonly store: () => Promise<LocalStore>;
+  readonly store: () => Promise<Pick<LocalStore, "artifacts" | "readZtoc">>;
 }
 
 /** Whether an argument names a zTOC in the store; else it is a file. */

@@ -1,6 +1,6 @@
 import { SociError } from "../../errors.ts";
-import { openLocalStore } from "../../soci/local-store.ts";
 import { formatZtocInfo } from "../../soci/ztoc-info.ts";
+import { openArtifactStore, STORE_FLAGS } from "../artifact-store.ts";
 import { defineCommand } from "../command.ts";
 import { PAGER_FLAG, withPager } from "../pager.ts";
 import { safeJson } from "../safe-json.ts";
@@ -27,13 +27,14 @@ export const ztocInfoCommand = defineCommand({
   flags: {
     json: { type: "boolean", description: "Never paged; else the same: the output is always JSON" },
     ...PAGER_FLAG,
+    ...STORE_FLAGS,
   },
   async run(context) {
-    const { args, io, signal } = context;
+    const { args, io } = context;
     await using cleanup = new AsyncDisposableStack();
     const { ztoc, size } = await readZtoc(args.ztoc, {
       cwd: io.cwd,
-      store: async () => cleanup.use(await openLocalStore({ root: context.root, signal })),
+      store: async () => cleanup.use(await openArtifactStore(context)),
     });
     if (ztoc.compressionAlgorithm === "uncompressed" && ztoc.zinfo.spanSize < 1) {
       throw new SociError(

@@ -1,10 +1,11 @@
 import { SociError } from "../../errors.ts";
 import { parseDigest } from "../../oci/digest.ts";
 import type { Artifact } from "../../soci/artifact.ts";
-import { type LocalStore, openLocalStore } from "../../soci/local-store.ts";
+import type { LocalStore } from "../../soci/local-store.ts";
 import { formatZtocTable, listZtocsOfIndexes } from "../../soci/ztoc-listing.ts";
 import { formatByteSize } from "../byte-size.ts";
 import { type Paint, paintOf } from "../colors.ts";
+import { openArtifactStore, STORE_FLAGS } from "../artifact-store.ts";
 import { defineCommand } from "../command.ts";
 import { writeJson } from "../output.ts";
 import { PAGER_FLAG, withPager } from "../pager.ts";
@@ -40,11 +41,12 @@ export const ztocListCommand = defineCommand({
       description: "Print a JSON array of objects: digest, size, layerDigest, spanSize, createdAt",
     },
     ...PAGER_FLAG,
+    ...STORE_FLAGS,
   },
   async run(context) {
-    const { flags, io, signal } = context;
+    const { flags, io } = context;
     const digest = flags["ztoc-digest"];
-    await using store = await openLocalStore({ root: context.root, signal });
+    await using store = await openArtifactStore(context);
     const ztocs = await listZtocs(store, {
       digest: digest === undefined ? undefined : parseDigest(digest),
       imageRef: flags["image-ref"],
@@ -75,7 +77,7 @@ function tableForPeople(ztocs: readonly Artifact[], paint: Paint): string {
 }
 
 async function listZtocs(
-  store: LocalStore,
+  store: Pick<LocalStore, "artifacts" | "readIndex">,
   {
     digest,
     imageRef,
