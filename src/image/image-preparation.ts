@@ -103,10 +103,18 @@ export class ImagePreparation implements AsyncDisposable {
       const diffIds = from === "streamed" ? await begun?.diffIds() : undefined;
       const layer = await this.#reopen(state.held.layer.key, { signal });
       const isWhole = isOfWholeLayer(layer.key);
+      const descriptor = begun?.find(digest)?.descriptor ?? descriptorOf(layer);
+      const { compressedSize } = layer.geometry;
+      if (descriptor.size !== compressedSize) {
+        await layer[Symbol.asyncDispose]();
+        // Another image brought it; all that is fetched of it is asked for by its size.
+        const detail = `Cannot serve layer ${digest}: the manifest says ${descriptor.size} bytes, it has ${compressedSize}`;
+        return { kind: "refused", reason: "data", detail };
+      }
       return {
         kind: "ready",
         layer,
-        descriptor: begun?.find(digest)?.descriptor ?? descriptorOf(layer),
+        descriptor,
         from,
         isWhole,
         hasIndex: this.#finder.hasIndex ?? !isWhole,

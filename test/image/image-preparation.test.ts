@@ -80,6 +80,23 @@ describe("ImagePreparation.layer()", () => {
     await started[Symbol.asyncDispose]();
   });
 
+  test("refuses a cached layer of which the manifest says another size", async () => {
+    await using root = await tempDir();
+    {
+      await using placed = await placeImage(image);
+      await using first = await startPreparation(root.path, placed.name);
+      expect(await first.outcome(lower.descriptor.digest)).toBe("streamed");
+    }
+    const wrong = { ...lower.descriptor, size: lower.descriptor.size + 1 };
+    await using placed = await placeImage(imageOf([{ ...lower, descriptor: wrong }]));
+    await using started = await startPreparation(root.path, placed.name);
+    expect(await started.preparation.layer(wrong.digest)).toMatchObject({
+      kind: "refused",
+      reason: "data",
+      detail: expect.stringContaining(`says ${wrong.size} bytes`),
+    });
+  });
+
   test("tells later how a layer came, when it is in the cache", async () => {
     await using root = await tempDir();
     await using placed = await placeImage(image);
