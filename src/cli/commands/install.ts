@@ -197,7 +197,7 @@ function nextSteps(plan: InstallPlan, root: HostRoot): readonly string[] {
   if (plan.changes.length === 0) return [];
   const hasSystemd = !root.isOwn || Systemd.isRunning();
   if (!hasSystemd)
-    return ["sociable serve", ...(plan.containerdChanged ? ["containerd, again"] : [])];
+    return ["sociable serve", ...(plan.containerdChanged ? ["# and restart containerd"] : [])];
   const steps = [
     "systemctl daemon-reload",
     "systemctl enable --now sociable.socket sociable.service",
