@@ -185,7 +185,10 @@ async function convert(
         lines.push(io.stdout.write(`${line}\n`));
       },
       onRead: ({ digest, size }) => progress.item(digest, { totalBytes: size }),
-      onMissing: ({ digest }) => log.warn(`manifest ${digest} is not there: left out`),
+      onMissing: ({ digest }) => {
+        // A layout of some platforms is taken for what it is, as by the Go tool.
+        if (places.isListed) log.warn(`manifest ${digest} is not there: left out`);
+      },
       onPlatform: async (platform) => {
         await Promise.all(lines.splice(0));
         await sayPrefetch(platform, { stdout: io.stdout, log });
