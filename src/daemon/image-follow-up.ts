@@ -26,6 +26,8 @@ interface Followed {
 
 /** An image of which containerd unpacks some layers is followed up when nothing more of it was asked for so long. */
 const QUIET_MS = 1000;
+/** When all of it was: until then containerd asks a few things more, and whoever pulls waits for the answers. */
+const SOON_MS = 100;
 
 /**
  * What is done behind a pull: spans that the index names are fetched, then the rest of the image; and
@@ -52,7 +54,7 @@ export class ImageFollowUp implements Disposable {
     followed.served.set(layer.digest, layer);
     const isAll = new Set(chain).size === followed.served.size;
     clearTimeout(followed.timer);
-    followed.timer = setTimeout(() => this.#follow(manifestDigest), isAll ? 0 : QUIET_MS);
+    followed.timer = setTimeout(() => this.#follow(manifestDigest), isAll ? SOON_MS : QUIET_MS);
     followed.timer.unref();
   }
 

@@ -62,6 +62,8 @@ export interface ServeOptions extends WaitOptions {
 /** As its documents have containerd call it. */
 const GO_SNAPSHOTTER = "soci";
 const ASK_MS = 5000;
+/** Not while an image is being pulled. */
+const REFILL_MS = 3000;
 
 /**
  * containerd's remote snapshotter, until the signal aborts. What containers use stays mounted, and waits
@@ -86,9 +88,15 @@ export async function serve(options: ServeOptions): Promise<void> {
     records: new MountRecords(root),
     log,
   });
-  // Who waits for a mount that is taken over waits for its threads, too.
+  // Who waits for a mount that is taken over waits for its threads, too; and so does a first container.
   const fuseThreads = resources.use(
-    new WarmThreads(threads.spawnFuse, taken.mounts.size * fuseThreadCount(config)),
+    new WarmThreads({
+      spawn: threads.spawnFuse,
+      count: Math.max(1, taken.mounts.size) * fuseThreadCount(config),
+    }),
+  );
+  const tablesThreads = resources.use(
+    new WarmThreads({ spawn: threads.spawnTables, count: 1, refillMs: REFILL_MS }),
   );
   keeper?.warm();
   if (!config.skipCheckSnapshotterSupported) checkSupported(root);
@@ -120,7 +128,11 @@ export async function serve(options: ServeOptions): Promise<void> {
   const images = resources.use(
     new ImageService({
       ...options,
-      threads: { ...threads, spawnFuse: () => fuseThreads.take() },
+      threads: {
+        ...threads,
+        spawnFuse: () => fuseThreads.take(),
+        spawnTables: () => tablesThreads.take(),
+      },
       root,
       cache,
       scheduler,
