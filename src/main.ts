@@ -17,6 +17,10 @@ import {
 const PERSONALITIES: ReadonlyMap<string, typeof runCli> = new Map<string, typeof runCli>([
   ["sociable", runCli],
   [
+    "soci",
+    async (argv, options) => (await import("./cli/soci/run-soci.ts")).runSoci(argv, options),
+  ],
+  [
     "soci-snapshotter-grpc",
     async (argv, options) => {
       const { runSnapshotterGrpc } = await import("./cli/soci-snapshotter-grpc.ts");

@@ -150,6 +150,10 @@ export const commandRegistry: CommandGroup = {
       summary: "List again what the state directory holds",
       load: async () => (await import("./commands/rebuild-db.ts")).rebuildDbCommand,
     },
+    completions: {
+      summary: "Print the completion script of a shell",
+      load: async () => (await import("./commands/completions.ts")).completionsCommand,
+    },
     version: {
       summary: "Print version, commit and Bun's version",
       load: async () => (await import("./commands/version.ts")).versionCommand,

@@ -44,6 +44,8 @@ export interface ConvertImageOptions extends Omit<IndexLayersOptions, "source" |
   readonly onRead?: (blob: Descriptor) => LayerProgress;
   /** An entry of the image's index names what is not there: it will not be in the new index. */
   readonly onMissing?: (entry: Descriptor) => void;
+  /** Whether such an entry stays in the new index as it is: its manifest can be had elsewhere. */
+  readonly keepsMissing?: boolean;
   /** A platform's layers are done. */
   readonly onPlatform?: (platform: ConvertedPlatform) => Promise<void>;
 }
@@ -77,10 +79,10 @@ const MAX_NESTING = 4;
  * @throws failed-precondition when no layer of any platform has a zTOC, not-found for a platform that is not there
  */
 export async function convertImage(options: ConvertImageOptions): Promise<ConvertedImage> {
-  const { source, destination, platforms, signal, onMissing } = options;
-  const parts = await readImageParts(source, { signal });
+  const { source, destination, platforms, keepsMissing, signal, onMissing } = options;
+  const parts = await readImageParts(source, { keepsMissing, signal });
   const selected = selectParts(parts, platforms, source.name);
-  for (const entry of parts.missing) onMissing?.(entry);
+  if (keepsMissing !== true) for (const entry of parts.missing) onMissing?.(entry);
 
   const blobs = await blobsToSend(parts, options);
   const staged = new StagedBlobs({

@@ -20,9 +20,9 @@ export interface PlatformManifest {
   readonly platform: Platform;
 }
 
-/** Signatures, attestations, SOCI indexes, image indexes in the index, blobs: never changed. */
+/** Signatures, attestations, SOCI indexes, image indexes in the index, blobs, manifests that are not there: never changed. */
 export interface OtherPart {
-  readonly kind: "soci-v2" | "manifest" | "index" | "blob";
+  readonly kind: "soci-v2" | "manifest" | "index" | "blob" | "missing";
   readonly descriptor: Descriptor;
   readonly bytes: Uint8Array | undefined;
   /** What must be where it is: blobs, and the manifests of an index. */
@@ -35,17 +35,22 @@ export interface ImageParts {
   readonly index: Pick<ImageIndex, "artifactType" | "subject" | "annotations">;
   /** In the order of the index. */
   readonly parts: readonly ImagePart[];
-  /** Entries whose manifests are not there, as in an image of which only some platforms were copied. */
+  /** Entries whose manifests are not there, as in an image of which only some platforms were copied; none are parts, unless they were asked for. */
   readonly missing: readonly Descriptor[];
   readonly isSingle: boolean;
 }
 
 const PARALLEL_READS = 8;
 
+export interface ReadImagePartsOptions extends WaitOptions {
+  /** Whether entries whose manifests are not there are parts nevertheless, and the index stays what it was: they can be had elsewhere. */
+  readonly keepsMissing?: boolean | undefined;
+}
+
 /** Reads all manifests that an image's index lists. @throws not-found when it has none, data-loss */
 export async function readImageParts(
   source: ImageSource,
-  { signal }: WaitOptions = {},
+  { keepsMissing = false, signal }: ReadImagePartsOptions = {},
 ): Promise<ImageParts> {
   const root = await source.root({ signal });
   const what = `manifest ${root.digest} of "${source.name}"`;
@@ -72,16 +77,20 @@ export async function readImageParts(
     }),
     { limit: PARALLEL_READS, signal },
   );
-  const parts = read.flatMap(({ part }) => (part === undefined ? [] : [part]));
   const missing = read.flatMap(({ part, descriptor }) => (part === undefined ? [descriptor] : []));
-  if (parts.length === 0) {
+  const parts = read.flatMap(({ part, descriptor }): readonly ImagePart[] => {
+    if (part !== undefined) return [part];
+    return keepsMissing ? [{ kind: "missing", descriptor, bytes: undefined, children: [] }] : [];
+  });
+  if (missing.length === read.length) {
     throw new SociError(
       "not-found",
       `Cannot convert "${source.name}": manifest list contains no entries with available blobs`,
     );
   }
   // What is said of all entries need not hold for some: as with the Go tool, it is then a new index.
-  return { root, index: missing.length > 0 ? {} : parsed, parts, missing, isSingle: false };
+  const isWhole = keepsMissing || missing.length === 0;
+  return { root, index: isWhole ? parsed : {}, parts, missing, isSingle: false };
 }
 
 async function readPart(

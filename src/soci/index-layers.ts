@@ -9,7 +9,8 @@ import type { ImageManifest } from "../oci/manifest.ts";
 import type { ZtocFactory } from "../ztoc/build-ztoc.ts";
 import { decodeZtoc } from "../ztoc/decode-ztoc.ts";
 import { ztocFault } from "../ztoc/ztoc-fault.ts";
-import { DEFAULT_SPAN_SIZE } from "../ztoc/ztoc.ts";
+import { DEFAULT_SPAN_SIZE, type Ztoc } from "../ztoc/ztoc.ts";
+import { needsXattrs } from "../ztoc/needs-xattrs.ts";
 import type { ArtifactSink } from "./artifact-sink.ts";
 import type { LayerPrefetch, LayerZtoc } from "./build-soci-index.ts";
 import type { LayerBuild, LayerPlan, Optimization } from "./layer-plan.ts";
@@ -117,25 +118,31 @@ async function reusedZtoc(
   { layer }: LayerBuild,
   { sink, spanSize = DEFAULT_SPAN_SIZE, optimizations = [], force = false }: IndexLayersOptions,
 ): Promise<LayerIndexed | undefined> {
-  // Whether xattrs can be done without is not kept beside a zTOC: with that question, build anew.
-  if (force || optimizations.includes("xattr")) return undefined;
+  if (force) return undefined;
   const found = await sink.findZtoc(layer.digest, spanSize);
-  if (found === undefined || !(await isUsable(sink, found.digest, layer))) return undefined;
+  const known = found && (await readIfUsable(sink, found.digest, layer));
+  if (found === undefined || known === undefined) return undefined;
   const { digest, size } = found;
+  const disableXattrs = optimizations.includes("xattr") && !known.files.some(needsXattrs);
   return {
     status: "reused",
     layer,
-    ztoc: { digest, size, layer, spanSize, disableXattrs: false },
+    ztoc: { digest, size, layer, spanSize, disableXattrs },
   };
 }
 
 /** `ztoc create` also stores zTOCs that no reader can use; and disks rot. */
-async function isUsable(sink: ArtifactSink, digest: Digest, layer: Descriptor): Promise<boolean> {
+async function readIfUsable(
+  sink: ArtifactSink,
+  digest: Digest,
+  layer: Descriptor,
+): Promise<Ztoc | undefined> {
   try {
     const ztoc = decodeZtoc(await sink.readZtoc(digest));
-    return ztocFault(ztoc) === undefined && ztoc.compressedArchiveSize === layer.size;
+    const isUsable = ztocFault(ztoc) === undefined && ztoc.compressedArchiveSize === layer.size;
+    return isUsable ? ztoc : undefined;
   } catch (error) {
-    if (isKind(error, "data-loss", "not-found")) return false;
+    if (isKind(error, "data-loss", "not-found")) return undefined;
     throw error;
   }
 }

@@ -197,6 +197,11 @@ export class LocalStore implements AsyncDisposable {
     return this.content.readBlob(digest, { maxBytes: MAX_ZTOC_BYTES });
   }
 
+  /** Bytes of an artifact; `undefined` when it is not here. */
+  blobSize(digest: Digest): Promise<number | undefined> {
+    return this.content.blobSize(digest);
+  }
+
   /** The bytes of an artifact that is here, in order, not verified. */
   openBlob(digest: Digest): AsyncIterable<Uint8Array> {
     return fileChunks(this.content.blobPath(digest));

@@ -4,7 +4,6 @@ import type { WaitOptions } from "../async/wait-options.ts";
 import { SociError } from "../errors.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
-import { fileChunks } from "../oci/file-chunks.ts";
 import { OCI_INDEX } from "../oci/media-types.ts";
 import type { RegistryClient } from "../oci/registry.ts";
 import type { ReferrersTagUpdate } from "../oci/update-referrers-tag.ts";
@@ -15,10 +14,10 @@ import { decodeSociIndex, sociConfigDescriptor, sociIndexDescriptor } from "./so
 /** What a push takes its bytes from: a LocalStore, or anything like it. */
 export interface PushStore {
   readIndexBytes(digest: Digest): Promise<Uint8Array>;
-  readonly content: {
-    blobSize(digest: Digest): Promise<number | undefined>;
-    blobPath(digest: Digest): string;
-  };
+  /** Bytes of an artifact; `undefined` when it is not there. */
+  blobSize(digest: Digest): Promise<number | undefined>;
+  /** The bytes of an artifact that is there, in order, not verified. */
+  openBlob(digest: Digest): AsyncIterable<Uint8Array>;
 }
 
 /** A blob or manifest of the push is about to be sent, or done. */
@@ -108,7 +107,7 @@ async function pushBlobs(blobs: readonly Descriptor[], options: PushOptions): Pr
       onEvent?.({ descriptor: blob, outcome: "pushing" });
       const progress = onSend?.(blob);
       try {
-        const open = () => counted(fileChunks(store.content.blobPath(blob.digest)), progress);
+        const open = () => counted(store.openBlob(blob.digest), progress);
         await client.uploadBlob(blob, open, { isAbsent: true, signal: inner });
       } finally {
         progress?.end();
@@ -130,7 +129,7 @@ async function* counted(
 }
 
 async function checkBlob(store: PushStore, blob: Descriptor): Promise<void> {
-  const size = await store.content.blobSize(blob.digest);
+  const size = await store.blobSize(blob.digest);
   if (size === blob.size) return;
   const is = size === undefined ? "it is not in the local store" : `it has ${size} bytes`;
   throw new SociError(

@@ -2,7 +2,7 @@ import { SociError } from "../errors.ts";
 import type { Platform } from "../oci/descriptor.ts";
 import { formatPlatform, platformRank } from "../oci/platform.ts";
 import { spelledHostPlatform } from "../oci/spelled-platform.ts";
-import type { ImageParts, PlatformManifest } from "./image-parts.ts";
+import type { ImagePart, ImageParts, OtherPart, PlatformManifest } from "./image-parts.ts";
 
 /** A platform's manifest, and how the platform was spelled by whoever asked for it. */
 export interface SelectedPart {
@@ -21,11 +21,14 @@ export function selectParts(
   name: string,
 ): readonly SelectedPart[] {
   const images = parts.filter((part) => part.kind === "image");
+  const absent = parts.filter(isAbsentImage);
+  const [firstAbsent] = absent;
+  if (platforms === "all" && firstAbsent !== undefined) throw absentError(firstAbsent, name);
   const selected =
     platforms === "all" || (platforms === undefined && isSingle)
       ? images.map((part) => ({ part, platform: part.platform }))
       : (platforms ?? [spelledHostPlatform()]).map((platform) => ({
-          part: bestOf(images, platform, { name, isStrict: platforms !== undefined }),
+          part: bestOf(images, platform, { name, absent, isStrict: platforms !== undefined }),
           platform,
         }));
   const distinct = new Map<string, SelectedPart>();
@@ -38,7 +41,15 @@ export function selectParts(
 function bestOf(
   images: readonly PlatformManifest[],
   wanted: Platform,
-  { name, isStrict }: { readonly name: string; readonly isStrict: boolean },
+  {
+    name,
+    absent,
+    isStrict,
+  }: {
+    readonly name: string;
+    readonly absent: readonly OtherPart[];
+    readonly isStrict: boolean;
+  },
 ): PlatformManifest {
   const ranked = images.flatMap((part) => {
     const rank = platformRank(wanted, part.platform, { strict: isStrict });
@@ -46,10 +57,38 @@ function bestOf(
   });
   const [best] = ranked.toSorted((left, right) => left.rank - right.rank);
   if (best !== undefined) return best.part;
+  for (const part of absent) {
+    const { platform } = part.descriptor;
+    const isWanted =
+      platform !== undefined && platformRank(wanted, platform, { strict: isStrict }) !== undefined;
+    if (isWanted) throw absentError(part, name);
+  }
   const others = images.map(({ platform }) => formatPlatform(platform)).join(", ");
   throw new SociError(
     "not-found",
     `Cannot convert "${name}": image manifest for ${formatPlatform(wanted)}: not found`,
     { hint: others === "" ? "It has no images" : `It has ${others}` },
+  );
+}
+
+/** An entry that looks like an image's, of which the manifest is not there. */
+function isAbsentImage(part: ImagePart): part is OtherPart {
+  const { platform, artifactType, annotations } = part.descriptor;
+  return (
+    part.kind === "missing" &&
+    platform !== undefined &&
+    platform.os !== "unknown" &&
+    (artifactType ?? "") === "" &&
+    annotations?.["vnd.docker.reference.type"] === undefined
+  );
+}
+
+function absentError({ descriptor: { digest } }: OtherPart, name: string): SociError {
+  return new SociError(
+    "not-found",
+    `Cannot convert "${name}": content digest ${digest}: not found`,
+    {
+      hint: "Its manifest is not there: pull the image for that platform, too",
+    },
   );
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { hostPlatform } from "../../src/oci/platform.ts";
 import { decodeSociIndex } from "../../src/soci/soci-index.ts";
+import { runInProcess } from "../cli/fake-io.ts";
 import { collectGarbage } from "../support/containerd-garbage.ts";
 import { putContainerdImage } from "../support/containerd-image.ts";
 import { CONTAINERD_PROGRAMS } from "../support/containerd-process.ts";
@@ -165,13 +166,21 @@ describeMounts(CONTAINERD_PROGRAMS, "soci push, and indexes in containerd", () =
     expect(`${stdout}${stderr}`).not.toContain("secret-word");
   });
 
-  test("says which manifest is not there when another platform than the pulled one is asked for", async () => {
+  test("keeps other platforms of an image of which one was pulled, and says when they are needed", async () => {
     const run = stage.newRun();
     const name = `${stage.registry.host}/partial:v1`;
-    const without = [other.descriptor.digest];
-    await putContainerdImage(run.space, { name, image: both, without });
+    await putContainerdImage(run.space, {
+      name,
+      image: both,
+      without: [other.descriptor.digest],
+    });
     const convert = (...flags: readonly string[]) =>
       run.soci(["convert", "--min-layer-size", "0", ...flags, name, `${name}-soci`]);
+    expect(await convert()).toMatchObject({ code: 0, stderr: "" });
+    const { target } = (await run.space.images.get(`${name}-soci`)) ?? {};
+    const { digest = "", size = 0 } = target ?? {};
+    const chunks = await Array.fromAsync(run.space.content.read({ digest, size }));
+    expect(Buffer.concat(chunks).toString()).toContain(other.descriptor.digest);
     const absent = {
       code: 1,
       stderr: `soci: content digest ${other.descriptor.digest}: not found\n`,
@@ -180,6 +189,60 @@ describeMounts(CONTAINERD_PROGRAMS, "soci push, and indexes in containerd", () =
     expect(await convert("--platform", "linux/s390x")).toMatchObject(absent);
     const create = ["create", "--min-layer-size", "0", "--platform", "linux/s390x", name];
     expect(await run.soci(create)).toMatchObject(absent);
-    expect((await convert()).code).toBe(0);
+  });
+
+  test("sociable keeps indexes in containerd's store, lists, pushes and removes them there", async () => {
+    const run = await pushable(image);
+    const root = stage.directory.join(`sociable-${images}`);
+    const flags = ["--root", root, "-a", stage.containerd.address, "-n", run.space.name];
+    const sociable = (...argv: readonly string[]) =>
+      runInProcess([...argv, ...flags], { cwd: stage.directory.path });
+    const store = ["--content-store", "containerd"];
+    const ref = `containerd:${run.name}`;
+    const create = await sociable("create", ...store, "--min-layer-size", "0", "--json", ref);
+    expect(create.code).toBe(0);
+    const [{ digest }] = JSON.parse(create.stdout);
+    await collectGarbage(run.space);
+    expect(await run.space.content.info(digest)).toBeDefined();
+    expect((await sociable("index", "list", "-q", ...store)).stdout).toBe(`${digest}\n`);
+    expect((await sociable("index", "list", "-q", ...store, "--ref", ref)).stdout).toBe(
+      `${digest}\n`,
+    );
+    expect((await sociable("index", "list", "-q")).stdout).toBe("");
+    expect((await sociable("index", "info", ...store, digest)).code).toBe(0);
+    expect((await sociable("ztoc", "list", "-q", ...store)).stdout.split("\n")).toHaveLength(3);
+    expect((await sociable("index", "rm", ...store, digest)).code).toBe(0);
+    expect(await run.space.content.info(digest)).toBeUndefined();
+  });
+
+  test("sociable converts from and to containerd", async () => {
+    const run = await pushable(image);
+    const root = stage.directory.join(`sociable-${images}`);
+    const flags = ["--root", root, "-a", stage.containerd.address, "-n", run.space.name];
+    const convert = async (from: string, to: string) => {
+      const argv = ["convert", "--min-layer-size", "0", "--json", ...flags, from, to];
+      const { code, stdout, stderr } = await runInProcess(argv, { cwd: stage.directory.path });
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+      return JSON.parse(stdout).digest as string;
+    };
+    const inside = await convert(`containerd:${run.name}`, `containerd:${run.name}-a`);
+    const pulled = await convert(run.name, `containerd:${run.name}-b`);
+    const pushed = await convert(`containerd:${run.name}`, `${run.name}-c`);
+    const layout = await convert(`containerd:${run.name}`, `oci:${stage.directory.join("layout")}`);
+    expect([pulled, pushed, layout]).toEqual([inside, inside, inside]);
+    expect((await run.space.images.get(`${run.name}-b`))?.target?.digest).toBe(inside);
+  });
+
+  test("an index of an image that containerd has not is refused: nothing would keep it", async () => {
+    const run = await pushable(image);
+    const root = stage.directory.join(`sociable-${images}`);
+    await run.space.images.delete(run.name, { sync: true });
+    const argv = ["create", "--content-store", "containerd", "--min-layer-size", "0", run.name];
+    const { code, stderr } = await runInProcess(
+      [...argv, "--root", root, "-a", stage.containerd.address, "-n", run.space.name],
+      { cwd: stage.directory.path },
+    );
+    expect(code).toBe(1);
+    expect(stderr).toContain("Pull the image first");
   });
 });

@@ -1,5 +1,7 @@
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
+import { ContainerdDestination } from "../../containerd/containerd-destination.ts";
+import { leaseForWork } from "../../containerd/work-lease.ts";
 import { SociError } from "../../errors.ts";
 import { ArchiveDestination } from "../../oci/archive-destination.ts";
 import { ArchiveFiles } from "../../oci/archive-files.ts";
@@ -12,8 +14,13 @@ import { isManifestType } from "../../oci/media-types.ts";
 import { openImageDestination } from "../../oci/open-image-destination.ts";
 import { openImageSource } from "../../oci/open-image-source.ts";
 import { parseSourceName } from "../../oci/source-name.ts";
+import { SOCI_INDEX_V1, SOCI_INDEX_V2 } from "../../soci/annotations.ts";
 import { FlatLayoutSource } from "../../soci/flat-layout-source.ts";
-import { registryOptions, type RegistryOptionsContext } from "../registry-options.ts";
+import { openNamespace } from "../containerd-flags.ts";
+import { parseContainerdName } from "../containerd-name.ts";
+import { openSource } from "../image-flags.ts";
+import type { ContainerdSourceContext } from "../open-containerd-source.ts";
+import { registryOptions } from "../registry-options.ts";
 
 /** Where an image is read and where it is written. */
 export interface ConvertPlaces extends AsyncDisposable {
@@ -21,6 +28,8 @@ export interface ConvertPlaces extends AsyncDisposable {
   readonly destination: ImageDestination;
   /** Whether every byte has to come from one registry and go to another one. */
   readonly isBetweenRegistries: boolean;
+  /** Whether manifests that are not there stay in the image: containerd's clients pull one platform of several, and the others from where the image is. */
+  readonly keepsMissing: boolean;
 }
 
 export interface ConvertNames {
@@ -33,8 +42,14 @@ export interface ConvertNames {
 /** Opens source and destination as their names say. May ask for a password. @throws invalid-argument */
 export async function openNamedPlaces(
   { image, destination, destinationUser }: ConvertNames,
-  context: RegistryOptionsContext,
+  context: ContainerdSourceContext,
 ): Promise<ConvertPlaces> {
+  const fromContainerd = parseContainerdName(image);
+  const toContainerd = parseContainerdName(destination);
+  if (fromContainerd !== undefined || toContainerd !== undefined) {
+    const names = { image, destination, destinationUser, fromContainerd, toContainerd };
+    return await openContainerdPlaces(names, context);
+  }
   const { io, log, signal } = context;
   const from = parseSourceName(image);
   const to = parseSourceName(destination);
@@ -67,6 +82,56 @@ export async function openNamedPlaces(
       await openImageDestination(to, { ...targetOptions, source, cwd: io.cwd }),
     ),
     isBetweenRegistries: source !== undefined && target !== undefined && !isSameRegistry,
+    keepsMissing: false,
+  };
+  const owned = cleanup.move();
+  return { ...places, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** The same where one of them, or both, is in containerd. */
+async function openContainerdPlaces(
+  {
+    image,
+    destination,
+    destinationUser,
+    fromContainerd,
+    toContainerd,
+  }: ConvertNames & {
+    readonly fromContainerd: string | undefined;
+    readonly toContainerd: string | undefined;
+  },
+  context: ContainerdSourceContext,
+): Promise<ConvertPlaces> {
+  const { flags, io, signal } = context;
+  await using cleanup = new AsyncDisposableStack();
+  const source = cleanup.use(await openSource(image, context));
+  let target: ImageDestination;
+  if (toContainerd === undefined) {
+    const to = parseSourceName(destination);
+    const options =
+      to.transport === "registry"
+        ? await registryOptions(to.reference.registry, {
+            ...context,
+            flags: { ...flags, user: destinationUser ?? flags.user },
+          })
+        : { signal };
+    target = await openImageDestination(to, { ...options, cwd: io.cwd });
+  } else {
+    const { space } = cleanup.use(openNamespace(flags, io));
+    const lease = cleanup.use(await leaseForWork(space, { what: "convert", signal }));
+    target = new ContainerdDestination({
+      name: destination,
+      space: lease.space,
+      image: toContainerd,
+      isSourcePlace: fromContainerd !== undefined,
+      artifactConfigs: [SOCI_INDEX_V1, SOCI_INDEX_V2],
+    });
+  }
+  const places = {
+    source,
+    destination: cleanup.use(target),
+    isBetweenRegistries: false,
+    keepsMissing: fromContainerd !== undefined && toContainerd !== undefined,
   };
   const owned = cleanup.move();
   return { ...places, [Symbol.asyncDispose]: () => owned.disposeAsync() };
@@ -107,6 +172,7 @@ export async function openLocalPlaces(
         : await ArchiveDestination.open({ name: destination, file: output }),
     ),
     isBetweenRegistries: false,
+    keepsMissing: false,
   };
   const owned = cleanup.move();
   return { ...places, [Symbol.asyncDispose]: () => owned.disposeAsync() };

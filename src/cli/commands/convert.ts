@@ -8,6 +8,7 @@ import { type ConvertedPlatform, convertImage } from "../../soci/convert-image.t
 import { LayoutSink } from "../../soci/layout-sink.ts";
 import { openLocalStore } from "../../soci/local-store.ts";
 import { defineCommand } from "../command.ts";
+import { CONTAINERD_FLAGS } from "../containerd-flags.ts";
 import { IMAGE_ARG, PLATFORMS_FLAGS, platformsOf } from "../image-flags.ts";
 import { openZtocFactory } from "../open-ztoc-factory.ts";
 import { writeJson } from "../output.ts";
@@ -49,7 +50,8 @@ export const convertCommand = defineCommand({
     {
       name: "destination",
       required: true,
-      description: "REPOSITORY:TAG (in a registry), oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
+      description:
+        "REPOSITORY:TAG (in a registry), containerd:REF, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
     },
   ],
   flags: {
@@ -66,6 +68,7 @@ export const convertCommand = defineCommand({
       default: "oci-archive",
       description: "What --standalone writes",
     },
+    ...CONTAINERD_FLAGS,
     ...REGISTRY_FLAGS,
     "dest-user": {
       type: "string",
@@ -103,6 +106,7 @@ export const convertCommand = defineCommand({
       sink: work.sink,
       stage: work.stage,
       isListed: !standalone,
+      keepsMissing: places.keepsMissing,
       buildZtoc: factory.build,
       parallel: factory.parallel,
       spanSize: flags["span-size"],

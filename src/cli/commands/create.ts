@@ -5,13 +5,15 @@ import { formatPlatform } from "../../oci/platform.ts";
 import type { ArtifactSink } from "../../soci/artifact-sink.ts";
 import { createIndex } from "../../soci/create-index.ts";
 import { LayoutSink } from "../../soci/layout-sink.ts";
-import { type LocalStore, openLocalStore } from "../../soci/local-store.ts";
+import { type ArtifactStoreOptions, openArtifactStore, STORE_FLAGS } from "../artifact-store.ts";
+import type { CliIo } from "../cli-io.ts";
 import { defineCommand } from "../command.ts";
 import { IMAGE_ARG, openSource, PLATFORMS_FLAGS, platformsOf } from "../image-flags.ts";
 import { openZtocFactory } from "../open-ztoc-factory.ts";
 import { writeJson } from "../output.ts";
 import { REGISTRY_FLAGS } from "../registry-options.ts";
 import { safeText } from "../safe-text.ts";
+import type { SociStore } from "../soci/soci-store.ts";
 import { INDEX_FLAGS, optimizationsOf } from "./index-flags.ts";
 import { layerJson, layerLine } from "./layer-report.ts";
 import { prefetchFilesOf } from "./prefetch-files.ts";
@@ -38,6 +40,11 @@ export const createCommand = defineCommand({
       explanation: "Index an image in an OCI layout and put the index beside it",
     },
     {
+      command:
+        "sociable create --content-store containerd containerd:registry.example.com/team/app:1.4",
+      explanation: "Index an image that containerd has; the index stays there as long as the image",
+    },
+    {
       command: "sociable create --all-platforms --min-layer-size 0 oci-archive:app.tar",
       explanation: "Index every platform of an image in an archive, small layers too",
     },
@@ -57,6 +64,7 @@ export const createCommand = defineCommand({
       description: "Push the index to the image's repository at once, as `sociable push` does",
     },
     ...PUSH_FLAGS,
+    ...STORE_FLAGS,
     ...REGISTRY_FLAGS,
     json: {
       type: "boolean",
@@ -76,7 +84,7 @@ export const createCommand = defineCommand({
     const registry = { flags, io, log, signal };
     await using target = flags.push ? await openPushTarget(args.image, registry) : undefined;
     await using source = target ?? (await openSource(args.image, registry));
-    await using sink = await openSink(flags.output, { root, cwd: io.cwd, signal });
+    await using sink = await openSink({ flags, io, root, signal });
     using factory = openZtocFactory(services, sink.directory);
     const stdout = flags.json ? undefined : io.stdout;
     const pusher =
@@ -135,22 +143,26 @@ export const createCommand = defineCommand({
 
 interface OpenedSink extends AsyncDisposable {
   readonly sink: ArtifactSink;
-  /** The sink, where it is the local store. */
-  readonly store: LocalStore | undefined;
+  /** The sink, where indexes can be pushed from it. */
+  readonly store: SociStore | undefined;
   /** On the same disk: for what is too large for memory meanwhile. */
   readonly directory: string;
 }
 
-async function openSink(
-  output: string | undefined,
-  {
-    root,
-    cwd,
-    signal,
-  }: { readonly root: string; readonly cwd: string; readonly signal: AbortSignal },
-): Promise<OpenedSink> {
+async function openSink({
+  flags,
+  io,
+  root,
+  signal,
+}: {
+  readonly flags: ArtifactStoreOptions["flags"] & { readonly output: string | undefined };
+  readonly io: CliIo;
+  readonly root: string;
+  readonly signal: AbortSignal;
+}): Promise<OpenedSink> {
+  const { output } = flags;
   if (output === undefined) {
-    const store = await openLocalStore({ root, signal });
+    const store = await openArtifactStore({ flags, io, root, isForWork: true, signal });
     return {
       sink: store,
       store,
@@ -164,7 +176,10 @@ async function openSink(
       `Cannot write to ${JSON.stringify(output)}: want oci:DIR`,
     );
   }
-  const directory = resolve(cwd, output.slice("oci:".length));
+  if (flags["content-store"] !== "local") {
+    throw new SociError("invalid-argument", "Cannot use --output with --content-store");
+  }
+  const directory = resolve(io.cwd, output.slice("oci:".length));
   const sink = await LayoutSink.open(directory);
   return {
     sink,

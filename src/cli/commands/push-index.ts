@@ -6,8 +6,13 @@ import { formatPlatform } from "../../oci/platform.ts";
 import type { RegistrySource } from "../../oci/registry-source.ts";
 import type { PlatformImage } from "../../oci/select-images.ts";
 import { SOCI_INDEX_V1, SOCI_INDEX_V2 } from "../../soci/annotations.ts";
-import type { LocalStore } from "../../soci/local-store.ts";
-import { DEFAULT_MAX_CONCURRENT_UPLOADS, type PushEvent, pushSociIndex } from "../../soci/push.ts";
+import type { ArtifactDatabase } from "../../soci/artifact-database.ts";
+import {
+  DEFAULT_MAX_CONCURRENT_UPLOADS,
+  type PushEvent,
+  pushSociIndex,
+  type PushStore,
+} from "../../soci/push.ts";
 import { sociIndexDescriptor } from "../../soci/soci-index.ts";
 import type { OutputStream } from "../cli-io.ts";
 import type { FlagSpecs } from "../flag-spec.ts";
@@ -39,7 +44,7 @@ export const PUSH_FLAGS = {
 
 export interface IndexPusherOptions {
   readonly source: RegistrySource;
-  readonly store: LocalStore;
+  readonly store: PushStore & { readonly artifacts: Pick<ArtifactDatabase, "findIndexes"> };
   readonly existingIndex: string;
   readonly maxConcurrentUploads: number;
   /** Where it says what it does, as the Go tool; `undefined`: nowhere. */

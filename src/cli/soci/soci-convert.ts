@@ -1,7 +1,6 @@
 import { stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { resolve } from "node:path";
-import type { ContainerdNamespace } from "../../containerd/containerd-client.ts";
 import { ContainerdDestination } from "../../containerd/containerd-destination.ts";
 import { isKind, SociError } from "../../errors.ts";
 import type { Logger } from "../../observability/log.ts";
@@ -20,7 +19,6 @@ import { layerLine } from "../commands/layer-report.ts";
 import { openContainerdImage } from "./containerd-image.ts";
 import type { GoFlagValues } from "./go-flags.ts";
 import { type IndexOptions, indexOptionsOf, sociPlatformsOf } from "./index-options.ts";
-import { listSociManifests } from "./list-soci-manifests.ts";
 import type { SociCommand } from "./soci-command.ts";
 import type { SociContext } from "./soci-context.ts";
 import {
@@ -69,7 +67,6 @@ async function convertInContainerd(
   const { store, space } = await context.openStoreForWork("convert");
   await using source = openContainerdImage(image, { space, context });
   await source.root({ signal: context.signal });
-  await expectManifests(source, { flags, space, context });
   await using target = new ContainerdDestination({
     name: destination,
     space,
@@ -84,38 +81,11 @@ async function convertInContainerd(
     destination: target,
     sink: store,
     isListed: true,
+    // containerd's clients pull one platform of several, and the others from where the image is.
+    keepsMissing: true,
     directory: context.root,
     log: context.log,
   });
-}
-
-/** Of every platform that is asked for by name the manifest must be there; others may be elsewhere. @throws not-found */
-async function expectManifests(
-  source: ImageSource,
-  {
-    flags,
-    space,
-    context: { signal },
-  }: {
-    readonly flags: GoFlagValues;
-    readonly space: ContainerdNamespace;
-    readonly context: SociContext;
-  },
-): Promise<void> {
-  const platforms = sociPlatformsOf(flags);
-  if (platforms === undefined) return;
-  const found = await listSociManifests(source, {
-    platforms: platforms === "all" ? undefined : platforms,
-    signal,
-  }).catch((error: unknown) => {
-    // A platform that the image is not for: convertImage() says so.
-    if (isKind(error, "not-found")) return [];
-    throw error;
-  });
-  for (const digest of found) {
-    if ((await space.content.info(digest, { signal })) !== undefined) continue;
-    throw new SociError("not-found", `content digest ${digest}: not found`);
-  }
 }
 
 async function convertStandalone(
@@ -145,6 +115,7 @@ async function convertStandalone(
     destination: places.destination,
     sink,
     isListed: false,
+    keepsMissing: false,
     directory: temporary.directory,
     log: context.log,
   });
@@ -158,6 +129,7 @@ interface ConvertOptions {
   readonly destination: ImageDestination;
   readonly sink: ArtifactSink;
   readonly isListed: boolean;
+  readonly keepsMissing: boolean;
   readonly directory: string;
   readonly log: Logger;
 }
@@ -204,7 +176,9 @@ async function convert(
 /** The Go tool does not say which image it is. */
 function inGoWords(error: SociError): SociError {
   const [, message] =
-    /^Cannot convert ".*": ((?:image manifest for|manifest list) .*)$/.exec(error.message) ?? [];
+    /^Cannot convert ".*": ((?:image manifest for|manifest list|content digest) .*)$/.exec(
+      error.message,
+    ) ?? [];
   if (message === undefined) return error;
   const { kind, hint } = error;
   return new SociError(kind, message, {
