@@ -45,7 +45,7 @@ StartLimitIntervalSec=0
 Type=notify
 ExecStart=${unitWord(program)} serve --address fd://
 Restart=always
-RestartSec=1
+RestartSec=100ms
 TimeoutStartSec=300
 TimeoutStopSec=60
 # What keeps mounts alive while the service is away is not to be killed with it.
