@@ -55,6 +55,7 @@ interface ShownDirectory {
   readonly tree: OpenTree;
 }
 
+const STACK = "stack-";
 /** How often a stack may be unmounted under us between being shown and being used. */
 const MAX_LOST = 3;
 const RESTORE_MS = 10_000;
@@ -125,6 +126,18 @@ export class LayerStacks implements AsyncDisposable {
   release(snapshot: string): void {
     for (const stack of [...this.#stacks.values()]) {
       if (!stack.holders.delete(snapshot) || stack.holders.size > 0) continue;
+      this.#stacks.delete(stack.key);
+      this.#hide(stack);
+    }
+  }
+
+  /**
+   * Takes away what is shown for containers to come of images that are gone: as long as it is shown its
+   * layers are held, and fetched.
+   */
+  releaseOrphans(): void {
+    for (const stack of [...this.#stacks.values()]) {
+      if (isUsed(stack) || this.#isExpected(stack)) continue;
       this.#stacks.delete(stack.key);
       this.#hide(stack);
     }
@@ -273,6 +286,13 @@ export class LayerStacks implements AsyncDisposable {
     }
   }
 
+  /** Whether a snapshot is made of the topmost layer, or is about to be. */
+  #isExpected({ layers }: Stack): boolean {
+    const top = layers.at(-1);
+    if (top === undefined) return false;
+    return this.#options.stock.holdersOf(top.digest).some((holder) => !holder.startsWith(STACK));
+  }
+
   #hide(stack: Stack): void {
     if (stack.showing === undefined) return;
     const { key, treeKey } = stack;
@@ -308,7 +328,7 @@ function isUsed(stack: Stack): boolean {
 
 /** Each time that a stack is shown it holds its layers anew: the one before may still be going. */
 function holderOf({ serial }: Stack): string {
-  return `stack-${serial}`;
+  return `${STACK}${serial}`;
 }
 
 function ending(): SociError {

@@ -65,6 +65,7 @@ export class LazyLayers implements LayerMounter, AsyncDisposable {
   release(snapshot: string): void {
     this.#stacks.release(snapshot);
     this.#options.stock.release(snapshot);
+    this.#stacks.releaseOrphans();
   }
 
   async restore({ layers, stacks }: RestoredSnapshots): Promise<void> {
