@@ -14,6 +14,8 @@ export interface ServeOptions {
   readonly address?: string;
   /** TOML behind what every test needs; top-level keys may begin it. */
   readonly config?: string;
+  /** In the place of what every test needs: metrics on a socket, see get(). */
+  readonly ownConfig?: string;
   /** The socket of the containerd that it may ask, running or not. */
   readonly containerd?: string;
   /** The command line before the flags. Default: `dist/sociable serve`. */
@@ -63,7 +65,8 @@ export class ServeProcess implements AsyncDisposable {
   static async spawn(options: ServeOptions): Promise<ServeProcess> {
     const { directory, config = "", containerd = join(directory, "no.sock") } = options;
     await mkdir(directory, { recursive: true });
-    const own = `metrics_address = ${JSON.stringify(metricsAddress(directory))}\nmetrics_network = "unix"\n`;
+    const metrics = `metrics_address = ${JSON.stringify(metricsAddress(directory))}\nmetrics_network = "unix"\n`;
+    const { ownConfig: own = metrics } = options;
     const store = `[content_store]\ncontainerd_address = ${JSON.stringify(containerd)}\n`;
     await writeFile(join(directory, "config.toml"), `${own}${config}\n${store}`);
     return new ServeProcess(options);
