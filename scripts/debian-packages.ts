@@ -19,6 +19,11 @@ export const TEST_PACKAGES: readonly DebianPackage[] = [
   { name: "fuse3", program: "fusermount3" },
   { name: "containerd", program: "containerd" },
   { name: "runc", program: "runc" },
+  { name: "shellcheck", program: "shellcheck" },
+  { name: "busybox", program: "busybox" },
+  { name: "zsh", program: "zsh" },
+  { name: "fish", program: "fish" },
+  { name: "debootstrap", program: "debootstrap" },
 ];
 
 /** Those of `packages` whose program is not on the PATH. */

@@ -5,13 +5,13 @@ import { uninstallCommand } from "../../src/cli/commands/uninstall.ts";
 import { describeWith } from "../support/describe-with.ts";
 import { runProgram } from "../support/sociable-binary.ts";
 
-const DIRECTORY = join(import.meta.dirname, "../../deploy/kubernetes");
+const DIRECTORY = join(import.meta.dirname, "../../scripts/kubernetes");
 
 async function text(path: string): Promise<string> {
   return await Bun.file(join(DIRECTORY, path)).text();
 }
 
-describe("deploy/kubernetes", () => {
+describe("scripts/kubernetes", () => {
   test.each([
     { path: "install/daemon-set.yaml", command: installCommand },
     { path: "uninstall/daemon-set.yaml", command: uninstallCommand },
