@@ -120,7 +120,8 @@ export class KeeperLink implements ConnectionKeeper, AsyncDisposable {
       const { lock } = keeperPaths(this.#options.root);
       const pid = keeperPidOf(lock);
       if (pid === undefined) {
-        if (!isKind(error, "not-found")) throw error;
+        // None was there, or it died with what it had while it was asked.
+        if (!isKind(error, "not-found", "unavailable")) throw error;
         return [];
       }
       this.#log.warn("keeper of mounts cannot be asked and is replaced", { pid, error });
