@@ -4,6 +4,7 @@ import { ContainerdClient } from "../../src/containerd/containerd-client.ts";
 import { layerLabels } from "../../src/containerd/snapshot-labels.ts";
 import type { SnapshotsClient } from "../../src/containerd/snapshots-client.ts";
 import { digestOf } from "../../src/oci/digest.ts";
+import { collectGarbage } from "../support/containerd-garbage.ts";
 import { CONTAINERD_PROGRAMS } from "../support/containerd-process.ts";
 import { type Footprint, footprintOf } from "../support/daemon-footprint.ts";
 import { describeMounts } from "../support/describe-mounts.ts";
@@ -115,7 +116,8 @@ describeMounts(CONTAINERD_PROGRAMS, "sociable serve, used for long", () => {
       const app = await host.put({ repository: "app", layers });
       await host.pulled(app.name);
       await using client = new ContainerdClient(host.containerd.address);
-      const snapshots = client.namespace("default").snapshots("sociable");
+      const space = client.namespace("default");
+      const snapshots = space.snapshots("sociable");
       await using direct = new ContainerdClient(host.serve.address);
       const own = direct.namespace("default").snapshots("sociable");
       const parent = chainIds(app.image.layers.map(({ tar }) => digestOf(tar))).at(-1) ?? "";
@@ -126,13 +128,8 @@ describeMounts(CONTAINERD_PROGRAMS, "sociable serve, used for long", () => {
           await snapshots.prepare(key, { parent, labels: { "containerd.io/gc.root": "test" } });
           await snapshots.remove(key);
         }
-        // containerd takes away what is removed when it collects garbage, a moment later.
-        const deadline = performance.now() + 30_000;
-        while (performance.now() < deadline) {
-          const kinds = await Array.fromAsync(own.list(), ({ kind }) => kind);
-          if (kinds.every((kind) => kind === "committed")) break;
-          await Bun.sleep(100);
-        }
+        // containerd takes away what is removed when it collects garbage.
+        await collectGarbage(space);
         await own.cleanup();
       };
       await containers(50);
