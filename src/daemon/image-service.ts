@@ -24,6 +24,7 @@ import { BackgroundFilling } from "./background-filling.ts";
 import { ChainMount, type ChainMountOptions } from "./chain-mount.ts";
 import { collectGarbage } from "./collect-garbage.ts";
 import type { AnnouncedImage, DaemonCalls, LayerReport } from "./daemon-api.ts";
+import { FallbackSource } from "./fallback-source.ts";
 import { type ConnectionKeeper, FuseConnection } from "./fuse-connection.ts";
 import { ImageFollowUp } from "./image-follow-up.ts";
 import { type ImageName, ImageSessions } from "./image-sessions.ts";
@@ -119,7 +120,7 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
     this.#served = new ServedLayers({ scheduler, numbers, cacheRoot: cache.root });
     this.#stock = new LayerStock({
       cache,
-      serve: (served, layer) => this.#serve(served, layer),
+      serve: (served, layer, images) => this.#serve(served, layer, images),
       recover: (served) => this.#recover(served),
       log,
     });
@@ -304,12 +305,17 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
     return new TablesWorker({ spawn: threads.spawnTables, cacheRoot: cache.root });
   }
 
-  async #serve(served: ServedLayer, layer: CachedLayer): Promise<ServedLayerLease> {
-    const { imageReference, manifestDigest, digest, size, mediaType } = served;
+  async #serve(
+    served: ServedLayer,
+    layer: CachedLayer,
+    images: () => readonly ServedLayer[],
+  ): Promise<ServedLayerLease> {
+    const { registries, log } = this.#options;
+    const { digest, size, mediaType } = served;
     const descriptor = { digest, size, mediaType };
     await using opened = new AsyncDisposableStack();
     const source = opened.use(
-      await this.#options.registries.openSource({ imageReference, manifestDigest }),
+      new FallbackSource({ images, open: (image) => registries.openSource(image), log }),
     );
     const lease = await this.#served.acquire({
       descriptor,

@@ -16,16 +16,24 @@ export interface StockedLayer {
 
 export interface LayerStockOptions {
   readonly cache: LayerCache;
-  /** Makes a layer known to whoever fetches and shows it; the CachedLayer stays the caller's. */
-  readonly serve: (served: ServedLayer, layer: CachedLayer) => Promise<ServedLayerLease>;
-  /** Brings a layer into the cache again that is gone from it. */
+  /**
+   * Makes a layer known to whoever fetches and shows it; the CachedLayer stays the caller's. `images`:
+   * the layer as of each image that has it by then, as imagesOf().
+   */
+  readonly serve: (
+    served: ServedLayer,
+    layer: CachedLayer,
+    images: () => readonly ServedLayer[],
+  ) => Promise<ServedLayerLease>;
+  /** Brings a layer into the cache again that is gone from it, by the image that it is named with. */
   readonly recover: (served: ServedLayer) => Promise<CachedLayer>;
   readonly log: Logger;
 }
 
 interface Entry {
   readonly served: ServedLayer;
-  readonly holders: Set<string>;
+  /** As each of its holders names it. */
+  readonly holders: Map<string, ServedLayer>;
   opening: Promise<StockedLayer> | undefined;
   /** When it is open. */
   stocked: StockedLayer | undefined;
@@ -38,6 +46,7 @@ interface Entry {
 export class LayerStock implements AsyncDisposable {
   readonly #options: LayerStockOptions;
   readonly #entries = new Map<string, Entry>();
+  /** What each holder holds, in the order in which it was taken. */
   readonly #heldBy = new Map<string, Set<string>>();
   readonly #closing = new Set<Promise<void>>();
 
@@ -62,9 +71,38 @@ export class LayerStock implements AsyncDisposable {
       .filter((served) => served.digest === digest);
   }
 
-  /** The images that the layers came with. */
+  /** All images that the layers came with, whoever holds them. */
   get manifests(): ReadonlySet<Digest> {
-    return new Set(Array.from(this.#entries.values(), ({ served }) => served.manifestDigest));
+    const manifests = new Set<Digest>();
+    for (const { holders } of this.#entries.values()) {
+      for (const { manifestDigest } of holders.values()) manifests.add(manifestDigest);
+    }
+    return manifests;
+  }
+
+  /**
+   * A layer as of each image that is known to have it: those that it is held for, then those of layers
+   * that stand on it, as the layers of one holder do, the lowest first. None when it is not held.
+   */
+  imagesOf(cacheKey: string): readonly ServedLayer[] {
+    const entry = this.#entries.get(cacheKey);
+    if (entry === undefined) return [];
+    const images = new Map<string, ServedLayer>();
+    const add = ({ namespace, imageReference, manifestDigest }: ServedLayer): void => {
+      const name = { namespace, imageReference, manifestDigest };
+      const key = Object.values(name).join("\n");
+      if (!images.has(key)) images.set(key, { ...entry.served, ...name });
+    };
+    for (const served of entry.holders.values()) add(served);
+    for (const holder of entry.holders.keys()) {
+      let isAbove = false;
+      for (const key of this.#heldBy.get(holder) ?? []) {
+        const above = isAbove ? this.#entries.get(key)?.holders.get(holder) : undefined;
+        if (above !== undefined) add(above);
+        isAbove ||= key === cacheKey;
+      }
+    }
+    return [...images.values()];
   }
 
   /** Layers that are open by now. */
@@ -75,7 +113,7 @@ export class LayerStock implements AsyncDisposable {
   /** Who holds what, for whoever explains it. */
   holdersOf(digest: Digest): readonly string[] {
     const holders = this.ofLayer(digest).flatMap(({ cacheKey }) => [
-      ...(this.#entries.get(cacheKey)?.holders ?? []),
+      ...(this.#entries.get(cacheKey)?.holders.keys() ?? []),
     ]);
     return [...new Set(holders)];
   }
@@ -88,10 +126,10 @@ export class LayerStock implements AsyncDisposable {
     const { cacheKey } = served;
     let entry = this.#entries.get(cacheKey);
     if (entry === undefined) {
-      entry = { served, holders: new Set(), opening: undefined, stocked: undefined };
+      entry = { served, holders: new Map(), opening: undefined, stocked: undefined };
       this.#entries.set(cacheKey, entry);
     }
-    entry.holders.add(holder);
+    entry.holders.set(holder, served);
     const held = this.#heldBy.get(holder);
     if (held === undefined) this.#heldBy.set(holder, new Set([cacheKey]));
     else held.add(cacheKey);
@@ -150,7 +188,7 @@ export class LayerStock implements AsyncDisposable {
   }
 
   async #stock(served: ServedLayer, given: CachedLayer | undefined): Promise<StockedLayer> {
-    const { serve, recover, log } = this.#options;
+    const { serve, log } = this.#options;
     await using cleanup = new AsyncDisposableStack();
     let layer = given ?? (await this.#openCached(served));
     if (layer === undefined) {
@@ -158,14 +196,26 @@ export class LayerStock implements AsyncDisposable {
         layer: served.digest,
         image: served.imageReference,
       });
-      layer = await recover(served).catch((cause: unknown) => {
-        throw new SociError("unavailable", `layer "${served.digest}" unavailable`, { cause });
-      });
+      layer = await this.#recover(served);
     }
     cleanup.use(layer);
-    const lease = await serve(served, layer);
+    const lease = await serve(served, layer, () => this.imagesOf(served.cacheKey));
     cleanup.move();
     return { served, layer, lease };
+  }
+
+  async #recover(served: ServedLayer): Promise<CachedLayer> {
+    const images = this.imagesOf(served.cacheKey);
+    const failures: unknown[] = [];
+    for (const image of images.length > 0 ? images : [served]) {
+      try {
+        return await this.#options.recover(image);
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    const [cause] = failures;
+    throw new SociError("unavailable", `layer "${served.digest}" unavailable`, { cause });
   }
 
   async #openCached({ digest, cacheKey }: ServedLayer): Promise<CachedLayer | undefined> {

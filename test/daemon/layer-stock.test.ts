@@ -151,3 +151,61 @@ test.each(["", "../../etc", keyByZtoc(digestOf("another layer"), digestOf("zTOC"
     expect(stock.cachedKeys).toEqual(new Set([cacheKey, digest]));
   },
 );
+
+/** The sample layer as another image has it. */
+function asOf(imageReference: string): ServedLayer {
+  return { ...SERVED, imageReference, manifestDigest: digestOf(imageReference) };
+}
+
+function namesOf(images: readonly ServedLayer[]): readonly string[] {
+  return images.map(({ imageReference }) => imageReference);
+}
+
+test("a layer can be had of all images that hold it, and of those that stand on it", async () => {
+  await using dir = await tempDir();
+  await using cache = await openStrictCache(dir.path);
+  await (await cache.createLayer(digest, parts))[Symbol.asyncDispose]();
+  const ofFirst = asOf("example.com/first:1");
+  const ofSecond = asOf("example.com/second:1");
+  const upper = { ...asOf("example.com/third:1"), digest: digestOf("upper") };
+  const above = { ...upper, cacheKey: upper.digest };
+  await using stock = stockOf(cache, { served: 0, ended: 0 });
+  stock.hold("1", ofFirst);
+  stock.hold("2", ofSecond);
+  // A stack, from below.
+  stock.hold("stack", ofFirst);
+  stock.hold("stack", above);
+  expect(namesOf(stock.imagesOf(digest))).toEqual([
+    "example.com/first:1",
+    "example.com/second:1",
+    "example.com/third:1",
+  ]);
+  expect(stock.imagesOf(digest).every((one) => one.digest === digest)).toBe(true);
+  expect(namesOf(stock.imagesOf(above.cacheKey))).toEqual(["example.com/third:1"]);
+  expect(stock.manifests).toEqual(
+    new Set([ofFirst.manifestDigest, ofSecond.manifestDigest, above.manifestDigest]),
+  );
+  stock.release("1");
+  stock.release("stack");
+  expect(namesOf(stock.imagesOf(digest))).toEqual(["example.com/second:1"]);
+  expect(stock.manifests).toEqual(new Set([ofSecond.manifestDigest]));
+  stock.release("2");
+  expect(stock.imagesOf(digest)).toEqual([]);
+});
+
+test("get() recovers a layer by another image where that it came with cannot be had", async () => {
+  await using dir = await tempDir();
+  await using cache = await openStrictCache(dir.path);
+  const asked: string[] = [];
+  await using stock = stockOf(cache, { served: 0, ended: 0 }, async ({ imageReference }) => {
+    asked.push(imageReference);
+    if (imageReference === "example.com/first:1") {
+      throw new SociError("unauthenticated", "no login any more");
+    }
+    return await cache.createLayer(digest, parts);
+  });
+  stock.hold("1", asOf("example.com/first:1"));
+  stock.hold("2", asOf("example.com/second:1"));
+  expect((await stock.get(digest)).layer.digest).toBe(digest);
+  expect(asked).toEqual(["example.com/first:1", "example.com/second:1"]);
+});
