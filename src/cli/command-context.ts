@@ -2,6 +2,7 @@ import type { Logger } from "../observability/log.ts";
 import type { CliIo } from "./cli-io.ts";
 import type { CliServices } from "./cli-services.ts";
 import type { Progress } from "./progress.ts";
+import type { CommandGroup } from "./registry-entry.ts";
 
 /** What a command gets. */
 export interface CommandContext<Args, Flags> {
@@ -23,4 +24,6 @@ export interface CommandContext<Args, Flags> {
   readonly services: CliServices;
   /** The whole command line, for a process that does the same in the background. */
   readonly argv: readonly string[];
+  /** All commands, for those that tell of the others. */
+  readonly registry: CommandGroup;
 }

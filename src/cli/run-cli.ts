@@ -37,6 +37,7 @@ interface RunCommandOptions {
   readonly io: CliIo;
   readonly services: CliServices;
   readonly reporter: ErrorReporter;
+  readonly registry: CommandGroup;
   readonly commandLine: readonly string[];
 }
 
@@ -56,7 +57,7 @@ export async function runCli(
   try {
     const selection = selectCommand(argv, { registry, program: PROGRAM });
     if (selection.kind === "group") return await runGroup(selection, { io, registry });
-    return await runCommand(selection, { io, services, reporter, commandLine: argv });
+    return await runCommand(selection, { io, services, reporter, registry, commandLine: argv });
   } catch (error) {
     return reporter.report(error);
   }
@@ -85,7 +86,7 @@ async function runGroup(
 
 async function runCommand(
   { entry, path, argv }: Selected<"command">,
-  { io, services, reporter, commandLine }: RunCommandOptions,
+  { io, services, reporter, registry, commandLine }: RunCommandOptions,
 ): Promise<number> {
   const command = await entry.load();
   if (asksForHelp(argv, { ...command.flags, ...GLOBAL_FLAGS })) {
@@ -116,6 +117,7 @@ async function runCommand(
     progress,
     services,
     argv: commandLine,
+    registry,
   });
   return EXIT_DONE;
 }

@@ -34,7 +34,11 @@ export const LAYERS: readonly Layer[] = [
     rank: 3,
     mayImport: ["bytes", "async", "observability", "sys", "oci", "ztoc"],
   },
-  { folder: "keeper", rank: 3, mayImport: ["bytes", "async", "observability", "sys", "fuse/replies"] },
+  {
+    folder: "keeper",
+    rank: 3,
+    mayImport: ["bytes", "async", "observability", "sys", "fuse/replies"],
+  },
   { folder: "tree", rank: 3, mayImport: ["bytes", "ztoc"] },
   {
     folder: "fetch",

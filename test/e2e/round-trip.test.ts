@@ -112,11 +112,9 @@ function tellMore(start: StartRegistry): void {
     await sociableOutput(temp.join("builder"), [...CREATE, name]);
     await sociableOutput(temp.join("builder"), ["push", name]);
     const again = await sociableOutput(temp.join("builder"), ["push", name]);
-    expect(
-      Buffer.from(again)
-        .toString()
-        .match(/^skipped artifact/gm),
-    ).toHaveLength(4);
+    // What the repository lists is whole: its zTOCs are not asked for one by one.
+    expect(Buffer.from(again).toString()).toMatch(/^skipped artifact with digest: sha256:/m);
+    expect(Buffer.from(again).toString()).not.toMatch(/^pushing artifact/m);
   });
 }
 

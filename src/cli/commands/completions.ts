@@ -29,7 +29,7 @@ export const completionsCommand = defineCommand({
   ],
   args: [{ name: "shell", required: true, description: "bash, zsh or fish" }],
   flags: {},
-  async run({ args, io, root, signal }) {
+  async run({ args, io, root, registry, signal }) {
     if (args.shell === "images") {
       await using store = await openStoreIfThere(root, signal);
       const names = new Set(
@@ -44,9 +44,7 @@ export const completionsCommand = defineCommand({
         `Cannot complete for ${JSON.stringify(args.shell)}: want ${Object.keys(SHELLS).join(", ")}`,
       );
     }
-    // The registry lists this command, too: loaded when it is run, it makes no circle.
-    const { commandRegistry } = await import("../registry.ts");
-    const nodes = await completionNodes(commandRegistry);
+    const nodes = await completionNodes(registry);
     await io.stdout.write(SHELLS[args.shell as keyof typeof SHELLS](nodes));
   },
 });

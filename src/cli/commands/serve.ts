@@ -95,17 +95,17 @@ export const serveCommand = defineCommand({
 /** Unlike other commands a daemon logs JSON, at the level of its configuration, unless it is told otherwise. */
 function serveLog(io: CliIo, argv: readonly string[], configured: string): Logger {
   const write = (line: string): void => io.stderr.write(line);
-  const format = valueOf(argv, "log-format") ?? "json";
-  const level = logLevelOf(valueOf(argv, "log-level") ?? configured) ?? "info";
+  const format = givenFlag(argv, "log-format") ?? "json";
+  const level = logLevelOf(givenFlag(argv, "log-level") ?? configured) ?? "info";
   return createLogger({ sink: format === "text" ? textSink(write) : jsonSink(write), level });
 }
 
 function isGiven(argv: readonly string[], flag: string): boolean {
-  return valueOf(argv, flag) !== undefined;
+  return givenFlag(argv, flag) !== undefined;
 }
 
 /** The value of a flag of the whole program on the command line, which has been parsed and is right. */
-function valueOf(argv: readonly string[], flag: string): string | undefined {
+function givenFlag(argv: readonly string[], flag: string): string | undefined {
   const at = argv.findLastIndex((word) => word === `--${flag}` || word.startsWith(`--${flag}=`));
   const word = argv[at];
   if (word === undefined) return undefined;
