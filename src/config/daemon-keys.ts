@@ -80,7 +80,7 @@ export const DAEMON_KEYS = {
     kind: "boolean",
     default: false,
     mark: "ignored",
-    why: "every byte is verified before it is served",
+    why: "spans are always verified; tar headers are not compared with the zTOC, which the index vouches for",
   },
   max_concurrency: {
     kind: "integer",
