@@ -202,7 +202,8 @@ export class Snapshotter implements AsyncDisposable {
   /** Ends what waits, lets the rest come to its end, and closes. What is mounted stays. Twice is fine. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new SociError("unavailable", "The snapshotter is closed"));
-    await Promise.allSettled(this.#running);
+    // What runs may have begun something that is to end, too.
+    while (this.#running.size > 0) await Promise.allSettled(this.#running);
     await Promise.all(this.#removals);
     this.#metastore[Symbol.dispose]();
   }
@@ -219,12 +220,25 @@ export class Snapshotter implements AsyncDisposable {
       const owner = mapped ?? this.#ownerOf(parent);
       this.#directories.create(id, { hasWork: kind === "active", owner });
     });
+    // containerd keeps its container over a power cut, but waits for no disk: it has others to start.
+    this.#syncBehind();
     try {
       return await this.#stacks.mountsOf(snapshot, wait);
     } catch (error) {
       this.#undo(snapshot);
       throw error;
     }
+  }
+
+  #syncBehind(): void {
+    const syncing = this.#metastore
+      .sync()
+      .catch((error: unknown) => {
+        // The next one tries again; a committed snapshot waits for it.
+        this.#log.error("new snapshots may be lost with the power", { error });
+      })
+      .finally(() => this.#running.delete(syncing));
+    this.#running.add(syncing);
   }
 
   /** Takes back what was made for a call that fails. */

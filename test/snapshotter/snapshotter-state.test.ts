@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test";
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { SociError } from "../../src/errors.ts";
+import { createLogger, type LogRecord } from "../../src/observability/log.ts";
 import { Metastore } from "../../src/snapshotter/metastore.ts";
 import { Snapshotter } from "../../src/snapshotter/snapshotter.ts";
 import { upperOf } from "../support/snapshot-paths.ts";
@@ -153,6 +155,43 @@ test("Snapshotter, closed, ends what waits and refuses what comes", async () => 
   await snapshotter[Symbol.asyncDispose]();
   using again = Metastore.open(dir.join("snapshots.sqlite"));
   expect(again.ids()).toEqual([]);
+});
+
+test("Snapshotter has the rows of new snapshots synced behind the call, and ends when that is done", async () => {
+  await using dir = await tempDir();
+  const mounter = new FakeLayerMounter(dir.join("shown"));
+  const metastore = Metastore.open(dir.join("snapshots.sqlite"));
+  const events: string[] = [];
+  const disk = Promise.withResolvers<void>();
+  metastore.sync = async () => {
+    events.push(`sync of ${metastore.ids().length}`);
+    await disk.promise;
+    events.push("synced");
+  };
+  const snapshotter = await Snapshotter.open({ root: dir.path, metastore, mounter });
+  await snapshotter.prepare({ name: "a", labels: {} });
+  expect(events).toEqual(["sync of 1"]);
+  const closing = snapshotter[Symbol.asyncDispose]().then(() => events.push("closed"));
+  disk.resolve();
+  await closing;
+  expect(events).toEqual(["sync of 1", "synced", "closed"]);
+});
+
+test("Snapshotter gives a new snapshot also where it cannot be synced, and says so", async () => {
+  await using dir = await tempDir();
+  const mounter = new FakeLayerMounter(dir.join("shown"));
+  const metastore = Metastore.open(dir.join("snapshots.sqlite"));
+  metastore.sync = async () => {
+    throw new SociError("internal", "no disk");
+  };
+  const records: LogRecord[] = [];
+  const log = createLogger({ level: "debug", sink: (record) => records.push(record) });
+  const snapshotter = await Snapshotter.open({ root: dir.path, metastore, mounter, log });
+  await snapshotter.prepare({ name: "a", labels: {} });
+  await snapshotter[Symbol.asyncDispose]();
+  expect(records.map(({ level, message }) => [level, message])).toEqual([
+    ["error", "new snapshots may be lost with the power"],
+  ]);
 });
 
 test("Snapshotter.open() closes its database when the mounter cannot restore", async () => {
