@@ -1,4 +1,3 @@
-import { SingleFlight } from "../async/single-flight.ts";
 import type { WaitOptions } from "../async/wait-options.ts";
 import type { LayerCache } from "../cache/layer-cache.ts";
 import { DAMAGED } from "../cache/layer-reader.ts";
@@ -20,6 +19,7 @@ import type { SpanFiller } from "./span-filler.ts";
 import { SpanPipeline } from "./span-pipeline.ts";
 import type { SpanTask } from "./span-task.ts";
 import { SpanWait } from "./span-wait.ts";
+import { WholeFetches } from "./whole-fetches.ts";
 
 export interface SpanSchedulerOptions {
   /** Not owned; disposed after the scheduler. */
@@ -66,7 +66,7 @@ const MiB = 1 << 20;
 const WATCH_MS = 250;
 const TRIM_MS = 1000;
 /** Parts of what the line holds. */
-const NEAR_PART = 0.75;
+const NEAR_PART = 0.5;
 const NEXT_PART = 0.35;
 /** After so many rounds in which what had come was gone again, a span is kept in memory for its reader. */
 const ROUNDS_TO_MEMORY = 3;
@@ -83,7 +83,7 @@ export class SpanScheduler implements AsyncDisposable {
   readonly #layers = new Map<number, ScheduledLayer>();
   readonly #sources = new Map<ImageSource, SourceHealth>();
   readonly #fills = new Map<ScheduledLayer, BackgroundFill>();
-  readonly #wholes = new SingleFlight<ScheduledLayer, void>();
+  readonly #wholes = new WholeFetches((layer) => this.#tellLate(layer));
   readonly #waits = new Set<SpanWait>();
   readonly #memory: MemorySpans;
   readonly #counts = noCounts();
@@ -222,7 +222,7 @@ export class SpanScheduler implements AsyncDisposable {
     for (const task of [...layer.tasks.values()]) {
       for (const wait of [...task.waits.keys()]) this.#leave(wait, reason);
     }
-    await this.#pipeline.leave(layer);
+    await Promise.all([this.#pipeline.leave(layer), this.#wholes.end(layer, reason)]);
     this.#options.filler.closeLayer(layer.id);
   }
 
@@ -231,20 +231,20 @@ export class SpanScheduler implements AsyncDisposable {
     this.#refuseDisposed();
     layer.checkRange(start, end);
     if (start === end) return;
+    const urgency = urgencyOf(priority);
+    const deadlineMs = urgency === DEMAND ? this.#deadlineMs : Number.POSITIVE_INFINITY;
     if (layer.geometry.encoding === "whole") {
-      await this.#wantWhole(layer, { start, end }, signal);
+      await this.#wholes.want(layer, { start, end, deadlineMs, signal });
       return;
     }
-    const urgency = urgencyOf(priority);
     if (urgency === DEMAND) {
       this.#warm();
       this.#readAhead(layer, layer.streams.observe(start, end, fileEnd));
     }
-    const deadlineMs = urgency === DEMAND ? this.#deadlineMs : Number.POSITIVE_INFINITY;
     const deadline = performance.now() + deadlineMs;
     const wait = new SpanWait({ urgency, deadline, start, end });
     this.#attach(layer, wait, wanted);
-    if (urgency === DEMAND) this.#near(layer, layer.geometry.spanOf(end - 1));
+    if (urgency === DEMAND) this.#nearSoon(layer, layer.geometry.spanOf(end - 1));
     if (wait.tasks.size === 0) {
       wait.letGo();
       return;
@@ -281,26 +281,6 @@ export class SpanScheduler implements AsyncDisposable {
       wait.tasks.add(task);
       this.#pipeline.reweigh(task);
     }
-  }
-
-  async #wantWhole(
-    layer: ScheduledLayer,
-    { start, end }: AheadRange,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    const { geometry, cached, refetchWhole } = layer;
-    let isHere = true;
-    for (let span = geometry.spanOf(start); span <= geometry.spanOf(end - 1); span++) {
-      isHere &&= cached.isPresent(span);
-    }
-    if (isHere) return;
-    if (refetchWhole === undefined) {
-      throw new SociError(
-        "unavailable",
-        `Cannot read layer ${layer.descriptor.digest}: it is not in the cache, and cannot be had in parts`,
-      );
-    }
-    await this.#wholes.run(layer, refetchWhole, { signal });
   }
 
   /** A caller goes; what only it wanted is cancelled. */
@@ -341,6 +321,19 @@ export class SpanScheduler implements AsyncDisposable {
       task.standing = Math.min(task.standing, READAHEAD);
       this.#pipeline.reweigh(task);
     }
+  }
+
+  /** What is requested at once shares the line: what is near comes behind what is waited for. */
+  #nearSoon(layer: ScheduledLayer, span: number): void {
+    const { rate } = layer.health.budget;
+    if (rate === 0) return;
+    const timer = setTimeout(
+      () => {
+        if (this.#layers.get(layer.id) === layer) this.#near(layer, span);
+      },
+      layer.compressedLength(span) / rate,
+    );
+    timer.unref();
   }
 
   /**
@@ -406,6 +399,11 @@ export class SpanScheduler implements AsyncDisposable {
     this.#log[level]("span cannot be had in time", { layer: digest, span, source, reason });
     const message = `Cannot read span ${span} of layer ${digest} of "${source}" within ${this.#deadlineMs} ms`;
     this.#leave(wait, new SociError("unavailable", message, { cause: error }));
+  }
+
+  #tellLate({ descriptor: { digest }, health }: ScheduledLayer): void {
+    const level = this.#late.lets(digest) ? "error" : "debug";
+    this.#log[level]("layer cannot be had in time", { layer: digest, source: health.source.name });
   }
 
   #trim(): void {

@@ -83,7 +83,7 @@ export interface Rig extends AsyncDisposable {
   ranges(): (readonly [number, number])[];
   stats(): SchedulerStats;
   /** Schedules the first layer, which comes as a whole. */
-  addWhole(refetchWhole: () => Promise<void>): void;
+  addWhole(refetchWhole: (signal: AbortSignal) => Promise<void>): void;
   /** Makes the first layer present. */
   fillWhole(): void;
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { DAMAGED } from "../../src/cache/layer-reader.ts";
+import { rejectionOf } from "../support/failure.ts";
 import { inside, openRig, sampleLayer } from "./scheduler-rig.ts";
 
 const one = await sampleLayer({ bytes: 3_000_000 });
@@ -114,5 +115,53 @@ describe("SpanScheduler and the cache", () => {
     const reads = await Promise.all([rig.read(0, 0, 1000), rig.read(0, 5000, 9000)]);
     expect(reads).toEqual([true, true]);
     expect(calls).toBe(1);
+  });
+
+  test("lets go of who waits too long for a whole layer, and goes on with it", async () => {
+    await using rig = await openRig({
+      layers: [one],
+      whole: true,
+      scheduler: { deadlineMs: 20 },
+    });
+    const arrived = Promise.withResolvers<void>();
+    using ending = new DisposableStack();
+    ending.defer(arrived.resolve);
+    const signals: AbortSignal[] = [];
+    rig.addWhole(async (signal) => {
+      signals.push(signal);
+      await arrived.promise;
+      rig.fillWhole();
+    });
+    const late = { kind: "unavailable", message: expect.stringContaining("within 20 ms") };
+    const reads = [rig.read(0, 0, 1000), rig.read(0, 5000, 9000)].map(rejectionOf);
+    expect(await Promise.all(reads)).toMatchObject([late, late]);
+    expect(await rejectionOf(rig.read(0, 0, 1000))).toMatchObject(late);
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false]);
+    const errors = rig.records.filter(({ level }) => level === "error");
+    expect(new Set(errors.map(({ message }) => message))).toEqual(
+      new Set(["layer cannot be had in time"]),
+    );
+    const last = rig.scheduler.want(0, 0, 1000, { priority: "prefetch" });
+    arrived.resolve();
+    await last;
+    expect(await rig.read(0, 0, 1000)).toBe(true);
+    expect(signals.length).toBe(1);
+  });
+
+  test("ends a whole layer that nobody waits for any more when it goes, before it is gone", async () => {
+    await using rig = await openRig({ layers: [one], whole: true, scheduler: { deadlineMs: 20 } });
+    let hasEnded = false;
+    rig.addWhole(async (signal) => {
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      await Bun.sleep(1);
+      hasEnded = true;
+      throw signal.reason;
+    });
+    expect(await rejectionOf(rig.read(0, 0, 1000))).toMatchObject({ kind: "unavailable" });
+    expect(hasEnded).toBe(false);
+    const waiting = rejectionOf(rig.scheduler.want(0, 0, 1000, { priority: "prefetch" }));
+    await rig.scheduler.removeLayer(0);
+    expect(hasEnded).toBe(true);
+    expect(await waiting).toMatchObject({ name: "AbortError" });
   });
 });
