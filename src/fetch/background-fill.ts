@@ -23,6 +23,8 @@ const PORTION_BYTES = 8 << 20;
  * read a directory's files in an order of their own, but few directories at a time.
  */
 const NEAR = [1, 2, -1, 3, -2, 4] as const;
+/** What lies near that many readings comes before the rest. */
+const REMEMBERED = 4;
 /** What was evicted meanwhile, or failed, is asked for once more. */
 const PASSES = 2;
 
@@ -32,8 +34,9 @@ export class BackgroundFill {
   readonly #pipeline: SpanPipeline;
   readonly #outcome = Promise.withResolvers<FillEnd>();
   #cursor = 0;
-  /** Tasks of spans near what was read last. */
-  readonly #near = new Set<SpanTask>();
+  /** Tasks of spans near what was read last, the newest last, each with the reading that it is near. */
+  readonly #near = new Map<SpanTask, number>();
+  #readings = 0;
   #passes = 0;
   #error: { readonly cause: unknown } | undefined;
   #isFull = false;
@@ -74,10 +77,12 @@ export class BackgroundFill {
   near(read: number, maxBytes: number): void {
     if (this.#isOver || this.#isFull) return;
     const { cached, geometry } = this.layer;
-    for (const task of this.#near) {
+    this.#readings += 1;
+    for (const [task, reading] of this.#near) {
+      if (reading > this.#readings - REMEMBERED) break;
+      this.#near.delete(task);
       if (task.state === "queued") this.#stand(task, BACKGROUND);
     }
-    this.#near.clear();
     let bytes = 0;
     for (const distance of NEAR) {
       const span = read + distance;
@@ -87,7 +92,8 @@ export class BackgroundFill {
       if (bytes > maxBytes) break;
       const task = this.#pipeline.taskOf(this.layer, span);
       if (task.standing < READAHEAD) continue;
-      this.#near.add(task);
+      this.#near.delete(task);
+      this.#near.set(task, this.#readings);
       this.#stand(task, READAHEAD);
     }
   }

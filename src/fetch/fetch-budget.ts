@@ -7,7 +7,7 @@ const FIRST_BYTES = 4 << 20;
 const MARGIN = 1.25;
 const DEMAND_MARGIN = 0.6;
 /** Of what nobody will wait for soon: a demand then has most of the line for itself. */
-const BACKGROUND_MARGIN = 0.1;
+const BACKGROUND_MARGIN = 0.25;
 const DEMAND_MS = 1000;
 /** A rate is measured over this long, while at least one answer comes in. */
 const SAMPLE_MS = 25;
