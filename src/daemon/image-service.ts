@@ -6,6 +6,7 @@ import type { LayerCache } from "../cache/layer-cache.ts";
 import type { Config } from "../config/config.ts";
 import type { ContainerdClient } from "../containerd/containerd-client.ts";
 import type { SpanScheduler } from "../fetch/span-scheduler.ts";
+import { ByteBudget } from "../image/byte-budget.ts";
 import { ImagePreparation } from "../image/image-preparation.ts";
 import { failureOf } from "../image/layer-outcome.ts";
 import { ensureTree } from "../image/prepared-tree.ts";
@@ -26,6 +27,7 @@ import { collectGarbage } from "./collect-garbage.ts";
 import type { AnnouncedImage, DaemonCalls, LayerReport } from "./daemon-api.ts";
 import { FallbackSource } from "./fallback-source.ts";
 import { type ConnectionKeeper, FuseConnection } from "./fuse-connection.ts";
+import { fuseThreadCount } from "./fuse-thread-count.ts";
 import { ImageFollowUp } from "./image-follow-up.ts";
 import { type ImageName, ImageSessions } from "./image-sessions.ts";
 import { LayerStock } from "./layer-stock.ts";
@@ -72,6 +74,8 @@ export interface ImageServiceOptions {
 
 /** A stack that is shown ahead stays so long for the container that it was shown for. */
 const AHEAD_MS = 60_000;
+/** Of zTOCs of all images at once: four times what one may have, so that none keeps others waiting. */
+const ZTOC_BYTES = 192 << 20;
 
 /** All that stands behind the snapshotter: images found, fetched, cached and shown. */
 export class ImageService implements DaemonCalls, AsyncDisposable {
@@ -92,6 +96,7 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
   /** Mounts of the daemon before, by directory, until they are needed. */
   readonly #taken: Map<string, TakenMount>;
   readonly #downloads: Semaphore | undefined;
+  readonly #ztocMemory = new ByteBudget(ZTOC_BYTES);
   readonly #aheads = new Map<string, NodeJS.Timeout>();
   #lastAhead = 0;
 
@@ -287,10 +292,12 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
       onMissingIndex: streams ? "stream" : "refuse",
       wholeOnly: parallel.enable,
       minLayerSize: config.snapshotter.minLayerSize,
-      limits:
-        parallel.enable || parallel.experimentalParallelPullAsFallback
+      limits: {
+        ztocMemory: this.#ztocMemory,
+        ...(parallel.enable || parallel.experimentalParallelPullAsFallback
           ? { downloads: this.#downloads, perImage: parallel.maxConcurrentDownloadsPerImage }
-          : undefined,
+          : {}),
+      },
       startTables: () => this.#startTables(),
       ingest: this.#ingesters.ingest,
       onStreamed: (layers) => {
@@ -391,9 +398,4 @@ export class ImageService implements DaemonCalls, AsyncDisposable {
     const count = await collectGarbage({ cache, layers: cachedKeys, manifests });
     if (count > 0) this.#log.debug("trees that nothing holds are removed", { count });
   }
-}
-
-/** Threads that answer the kernel for one mount. */
-export function fuseThreadCount({ fuse }: Config): number {
-  return fuse.threads || Math.max(2, Math.min(4, availableParallelism()));
 }

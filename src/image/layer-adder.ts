@@ -12,7 +12,7 @@ import { readDiffIds } from "./image-layers.ts";
 import { ingestLayer } from "./ingest-layer.ts";
 import type { RefusedLayer } from "./layer-outcome.ts";
 import { type LayerRoute, noZtoc } from "./layer-routes.ts";
-import { isUseless, logNotLazy, readZtoc } from "./open-layer.ts";
+import { checkZtocSize, isUseless, logNotLazy, readZtoc } from "./open-layer.ts";
 import type { ImagePreparationOptions } from "./preparation-options.ts";
 import type { TableBuilder } from "./table-builder.ts";
 
@@ -32,7 +32,7 @@ export interface AddOptions extends WaitOptions {
   readonly onZtocPassed: () => void;
 }
 
-/** Requests for zTOCs and layers under way at once, and memory for them. */
+/** Requests for zTOCs and layers of one image under way at once, and memory for them. */
 const PARALLEL = 64;
 const ZTOC_BYTES = 48 << 20;
 const AHEAD_BYTES = 16 << 20;
@@ -153,9 +153,11 @@ export class LayerAdder implements AsyncDisposable {
       if (await this.#addHeld(layer, { signal })) return undefined;
     }
     using _turn = await this.#ztocTurns.acquire({ signal });
-    using _memory = await this.#ztocMemory.acquire(ztoc.size, { signal });
     let fault: string | undefined;
     try {
+      checkZtocSize(layer, ztoc);
+      using _memory = await this.#ztocMemory.acquire(ztoc.size, { signal });
+      using _shared = await this.#options.limits?.ztocMemory?.acquire(ztoc.size, { signal });
       const bytes = await readZtoc(layer, ztoc, { ...this.#options, signal });
       log.debug("zTOC read", { layer: layer.digest, bytes: bytes.length });
       onKey(key);

@@ -4,7 +4,6 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { ImageSource, SignalOptions } from "../oci/image-source.ts";
 import { decodeZtoc } from "../ztoc/decode-ztoc.ts";
-import { MAX_FLATBUFFER_BYTES } from "../ztoc/flatbuffer-writer.ts";
 import { ztocFault } from "../ztoc/ztoc-fault.ts";
 import type { Ztoc } from "../ztoc/ztoc.ts";
 
@@ -19,9 +18,23 @@ export interface FetchZtocOptions extends SignalOptions {
   readonly log: Logger;
 }
 
-/** As many bytes of zTOC as a layer of this size can honestly need, and then some; no more than there can be. */
+const MiB = 1 << 20;
+/** Its size is what its index says: no more than a machine can lend to one layer of a stranger's. */
+const MAX_ZTOC_BYTES = 512 * MiB;
+
+/** As many bytes of zTOC as a layer of this size can honestly need, and then some. */
 function maxZtocBytes(layer: Descriptor): number {
-  return Math.min(64 * 1024 * 1024 + layer.size * 2, MAX_FLATBUFFER_BYTES);
+  return Math.min(64 * MiB + layer.size * 2, MAX_ZTOC_BYTES);
+}
+
+/** Before memory is taken for it. @throws data-loss for a zTOC larger than any that is read */
+export function checkZtocSize(layer: Descriptor, { size }: Descriptor): void {
+  const max = maxZtocBytes(layer);
+  if (size <= max) return;
+  throw new SociError(
+    "data-loss",
+    `Cannot use zTOC: it has ${size} bytes for a layer of ${layer.size}, want at most ${max}`,
+  );
 }
 
 /**
@@ -72,12 +85,7 @@ export async function readZtoc(
   descriptor: Descriptor,
   { source, store, signal }: FetchZtocOptions,
 ): Promise<Uint8Array> {
-  if (descriptor.size > maxZtocBytes(layer)) {
-    throw new SociError(
-      "data-loss",
-      `Cannot use zTOC: it has ${descriptor.size} bytes for a layer of ${layer.size}, want at most ${maxZtocBytes(layer)}`,
-    );
-  }
+  checkZtocSize(layer, descriptor);
   try {
     if (store !== undefined) return await store.readZtoc(descriptor.digest);
   } catch (error) {

@@ -7,6 +7,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { ImageSource } from "../oci/image-source.ts";
 import type { DiscoveryModes, ExplicitIndex, LocalIndexes } from "../soci/discover.ts";
 import type { LocalStore } from "../soci/local-store.ts";
+import type { ByteBudget } from "./byte-budget.ts";
 import type { LayerIngester } from "./layer-ingester.ts";
 import type { LocalZtocs } from "./open-layer.ts";
 import type { LocalManifests } from "./preparing-source.ts";
@@ -41,12 +42,14 @@ export interface PrepareImageOptions extends WaitOptions {
   readonly onBytes?: ((count: number) => void) | undefined;
 }
 
-/** How much is downloaded of layers that are read whole. */
-export interface DownloadLimits {
-  /** One permit a layer, shared with other images. */
+/** Bounds of what is under way at once, beside those of each image. */
+export interface PreparationLimits {
+  /** One permit a layer that is read whole, shared with other images. */
   readonly downloads?: Semaphore | undefined;
-  /** Layers of this image at once. */
+  /** Layers of this image that are read whole. */
   readonly perImage?: number | undefined;
+  /** Bytes of zTOCs in memory, shared with other images. */
+  readonly ztocMemory?: ByteBudget | undefined;
 }
 
 export interface ImagePreparationOptions extends PrepareImageOptions {
@@ -64,5 +67,5 @@ export interface ImagePreparationOptions extends PrepareImageOptions {
   readonly minLayerSize?: number | undefined;
   /** No index is looked for: all layers are read whole. */
   readonly wholeOnly?: boolean | undefined;
-  readonly limits?: DownloadLimits | undefined;
+  readonly limits?: PreparationLimits | undefined;
 }
