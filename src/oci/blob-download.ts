@@ -3,6 +3,7 @@ import type { WaitOptions } from "../async/wait-options.ts";
 import { bytesOf } from "./blob-body.ts";
 import type { BlobRequests } from "./blob-requests.ts";
 import type { Descriptor } from "./descriptor.ts";
+import { DownloadPace } from "./download-pace.ts";
 import { HttpError } from "./http-error.ts";
 import type { BlobRangeOptions } from "./image-source.ts";
 import type { RegistrySession } from "./registry-session.ts";
@@ -37,9 +38,11 @@ export async function* downloadBlob(
   let at = start;
   let end = wantedEnd;
   let fruitless = 0;
+  const pace = new DownloadPace();
   for (let breaks = 0; at < end; breaks++) {
     const from = at;
     const asked = performance.now();
+    let oursMs = 0;
     await using response = await requests.open(blob, { start: at, end, isFresh, retry, signal });
     const isPartial = response.status === 206;
     onOpen?.({ isPartial, ms: performance.now() - asked });
@@ -49,7 +52,9 @@ export async function* downloadBlob(
     try {
       for await (const chunk of bytesOf(response, blob, { start: at, end })) {
         at += chunk.length;
+        const given = performance.now();
         yield chunk;
+        oursMs += performance.now() - given;
         // What has arrived already would else come without a look at the signal.
         signal?.throwIfAborted();
       }
@@ -65,7 +70,8 @@ export async function* downloadBlob(
       if (!retry) {
         throw error;
       }
-      fruitless = at > from ? 0 : fruitless + 1;
+      const theirMs = performance.now() - asked - oursMs;
+      fruitless = pace.broke(at - from, theirMs) ? 0 : fruitless + 1;
       const waitMs = retryWaitMs(requests.retryPolicy, { retries: fruitless });
       if (waitMs === undefined) {
         throw error;

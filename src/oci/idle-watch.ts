@@ -5,8 +5,13 @@ export interface IdleWatchOptions extends WaitOptions {
   readonly timeoutMs: number;
 }
 
-// Less than this in a whole timeout is as good as silence: a byte now and then holds nobody.
 const MIN_PROGRESS = 16 * 1024;
+const MIN_BYTES_PER_MS = 1;
+
+/** Fewer bytes than this in a whole timeout are as good as silence: a byte now and then holds nobody. */
+export function leastProgress(timeoutMs: number): number {
+  return Math.max(MIN_PROGRESS, timeoutMs * MIN_BYTES_PER_MS);
+}
 
 /**
  * The signal of one request: aborts with the caller's, when the server has kept us waiting for too
@@ -61,7 +66,7 @@ export class IdleWatch implements Disposable {
   /** The server gave or took so many bytes. */
   heard(bytes: number): void {
     this.#progress += bytes;
-    if (this.#progress >= MIN_PROGRESS) {
+    if (this.#progress >= leastProgress(this.#timeoutMs)) {
       this.#forgive();
     }
   }

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { createServer, type Socket } from "node:net";
 import { ConnectionLimits } from "../../src/oci/connection-limits.ts";
 import { HttpClient, type HttpClientOptions } from "../../src/oci/http.ts";
-import { IdleWatch } from "../../src/oci/idle-watch.ts";
+import { IdleWatch, leastProgress } from "../../src/oci/idle-watch.ts";
 import { createLogger, type LogRecord } from "../../src/observability/log.ts";
 
 const NO_RETRY = { maxRetries: 0, baseMs: 1, maxMs: 1, maxRetryAfterMs: 0 };
@@ -213,6 +213,11 @@ describe("IdleWatch", () => {
     watch.wait();
     await Bun.sleep(5);
     expect(watch.signal.aborted).toBe(true);
+  });
+
+  test("takes 16 KiB for silence, and in a long wait what is less than a byte a millisecond", () => {
+    expect(leastProgress(1000)).toBe(16_384);
+    expect(leastProgress(300_000)).toBe(300_000);
   });
 
   test("begins anew when enough came", async () => {
