@@ -6,8 +6,10 @@ import { basename, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Bench } from "../test/bench/bench-context.ts";
 import { catBench } from "../test/bench/cat-bench.ts";
+import { convertBench } from "../test/bench/convert-bench.ts";
 import { coresBench } from "../test/bench/cores-bench.ts";
 import { createBench } from "../test/bench/create-bench.ts";
+import { createPushBench } from "../test/bench/create-push-bench.ts";
 import { engineBench } from "../test/bench/engine-bench.ts";
 import { formatRow } from "../test/bench/format-row.ts";
 import { fuseBench } from "../test/bench/fuse-bench.ts";
@@ -22,6 +24,7 @@ import { mountCrowdBench } from "../test/bench/mount-crowd-bench.ts";
 import { mountStartBench } from "../test/bench/mount-start-bench.ts";
 import { mountTarBench } from "../test/bench/mount-tar-bench.ts";
 import { mountWarmBench } from "../test/bench/mount-warm-bench.ts";
+import { pushBench } from "../test/bench/push-bench.ts";
 import { serveAgainBench } from "../test/bench/serve-again-bench.ts";
 import { serveCrowdBench } from "../test/bench/serve-crowd-bench.ts";
 import { serveMemoryBench } from "../test/bench/serve-memory-bench.ts";
@@ -48,6 +51,9 @@ const BENCHES: readonly Bench[] = [
   coresBench,
   catBench,
   transferBench,
+  createPushBench,
+  pushBench,
+  convertBench,
   mountStartBench,
   mountAgainBench,
   mountColdBench,
