@@ -115,14 +115,15 @@ export class ContentClient {
     let isSecond = false;
     for (let wait = MIN_WAIT_MS; ; wait = Math.min(2 * wait, MAX_WAIT_MS)) {
       try {
-        await this.#write(blob, open, { labels, ...options });
+        await this.#write(blob, open, { labels, asksFirst: isSecond, ...options });
         return { existed: false };
       } catch (error) {
         if (isLocked(error)) {
           await delay(wait, { signal });
           continue;
         }
-        // What an earlier write left may be wrong: once more without it.
+        // What an earlier write left may be wrong: once more without it. Of a blob that another namespace
+        // has, containerd keeps it nevertheless and appends to it: nothing may be sent then.
         if (isKind(error, "failed-precondition") && !isSecond) {
           isSecond = true;
           await this.abort(ref, { signal });
@@ -161,7 +162,13 @@ export class ContentClient {
   async #write(
     { digest, size }: BlobName,
     open: () => AsyncIterable<Uint8Array>,
-    { ref, labels = {}, onBytes, signal }: WriteContentOptions,
+    {
+      ref,
+      labels = {},
+      asksFirst,
+      onBytes,
+      signal,
+    }: WriteContentOptions & { readonly asksFirst: boolean },
   ): Promise<void> {
     const what = `write content ${digest}`;
     const isLarge = size > MESSAGE_BYTES;
@@ -175,7 +182,7 @@ export class ContentClient {
       throw new SociError("unavailable", `Cannot ${what}: containerd has not committed it`);
     };
     // A small blob is one message; of a large one the first asks whether it is wanted at all.
-    if (isLarge) {
+    if (isLarge || asksFirst) {
       const { offset } = await call.ask({ ...name, action: "stat" });
       // Another namespace has it, or a write that was not committed.
       if (offset === size) return await commit(offset, new Uint8Array());
