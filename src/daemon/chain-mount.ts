@@ -259,15 +259,7 @@ export class ChainMount implements AsyncDisposable {
       chain.tree[Symbol.dispose]();
     }
     if (this.#taken !== undefined) return;
-    try {
-      await this.#writeRecord();
-    } catch (error) {
-      // Whoever takes the mount over shows one chain more than it need.
-      this.#options.log.warn("record of a mount cannot be written", {
-        directory: this.directory,
-        error,
-      });
-    }
+    await this.#rewriteRecord();
   }
 
   /** Has threads and kernel forget a name; nobody reads the tables when it resolves. */
@@ -360,6 +352,21 @@ export class ChainMount implements AsyncDisposable {
     }
   }
 
+  /**
+   * Where there is no room the record of before stays, which is as good: whoever takes the mount over
+   * makes its chains anew, with the same numbers, and drops those that it names and nobody has.
+   */
+  async #rewriteRecord(): Promise<void> {
+    try {
+      await this.#writeRecord();
+    } catch (error) {
+      this.#options.log.warn("record of a mount cannot be written", {
+        directory: this.directory,
+        error,
+      });
+    }
+  }
+
   /** Starts the threads, with all that is to be shown by now. */
   async #serve(): Promise<void> {
     const { root, kind, ids, ports, onAnswered, log } = this.#options;
@@ -405,7 +412,7 @@ export class ChainMount implements AsyncDisposable {
     this.#taken = undefined;
     const { fd } = this.#connection;
     if (this.#connection.resends) notifyResend(fd);
-    await this.#writeRecord();
+    await this.#rewriteRecord();
     const changed = taken.chains.filter(({ treeKey, table }) => {
       return this.#chains.get(treeKey)?.table !== table;
     });

@@ -35,8 +35,13 @@ export class MountRecords {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
     const path = this.#pathOf(device);
     const unfinished = `${path}.${process.pid}`;
-    await writeFile(unfinished, bytes, { mode: 0o600 });
-    await rename(unfinished, path);
+    try {
+      await writeFile(unfinished, bytes, { mode: 0o600 });
+      await rename(unfinished, path);
+    } catch (error) {
+      await unlinkIfThere(unfinished);
+      throw error;
+    }
     const { ino } = await stat(path, { bigint: true });
     return {
       [Symbol.asyncDispose]: async () => {
