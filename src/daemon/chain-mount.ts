@@ -258,8 +258,7 @@ export class ChainMount implements AsyncDisposable {
       this.#options.numbers.release(chain.table);
       chain.tree[Symbol.dispose]();
     }
-    if (this.#taken !== undefined) return;
-    await this.#rewriteRecord();
+    if (this.#taken === undefined) await this.#rewriteRecord();
   }
 
   /** Has threads and kernel forget a name; nobody reads the tables when it resolves. */
@@ -352,18 +351,13 @@ export class ChainMount implements AsyncDisposable {
     }
   }
 
-  /**
-   * Where there is no room the record of before stays, which is as good: whoever takes the mount over
-   * makes its chains anew, with the same numbers, and drops those that it names and nobody has.
-   */
+  /** Without room that of before stays, and is as good: chains are made anew, with their numbers. */
   async #rewriteRecord(): Promise<void> {
+    const { directory } = this;
     try {
       await this.#writeRecord();
     } catch (error) {
-      this.#options.log.warn("record of a mount cannot be written", {
-        directory: this.directory,
-        error,
-      });
+      this.#options.log.warn("record of a mount cannot be written", { directory, error });
     }
   }
 
@@ -407,7 +401,6 @@ export class ChainMount implements AsyncDisposable {
   async #begin(): Promise<void> {
     const taken = this.#taken;
     if (taken === undefined || this.#disposed !== undefined) return;
-    const { log } = this.#options;
     await this.#serve();
     this.#taken = undefined;
     const { fd } = this.#connection;
@@ -418,7 +411,7 @@ export class ChainMount implements AsyncDisposable {
     });
     for (const { treeKey } of changed) await this.#server?.forget(ROOT_ID, treeKey);
     notifyInvalInode(fd, ROOT_ID);
-    log.info("mount of the daemon before is served further", {
+    this.#options.log.info("mount of the daemon before is served further", {
       directory: this.directory,
       stacks: this.#chains.size,
       dropped: changed.length,
