@@ -81,6 +81,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   makeRoot(root);
   await refuseRootOfOthers(options);
   resources.use(lockRoot(root));
+  // Of another version it is refused here, before anything is taken over.
+  const metastore = resources.use(Metastore.open(join(root, "snapshots.sqlite")));
   const keeper = keeperOf(options);
   if (keeper !== undefined) resources.use(keeper);
   const taken = await takeMounts({
@@ -149,7 +151,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const snapshotter = resources.use(
     await Snapshotter.open({
       root,
-      metastore: Metastore.open(join(root, "snapshots.sqlite")),
+      metastore,
       mounter: images.mounter,
       log,
       events: { layerRefused: (reason) => metrics.fellBack(reason) },

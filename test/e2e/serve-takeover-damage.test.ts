@@ -1,6 +1,8 @@
 import { readdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Database } from "bun:sqlite";
 import { beforeAll, expect, test } from "bun:test";
+import { SCHEMA_VERSION } from "../../src/snapshotter/metastore-schema.ts";
 import { CONTAINERD_PROGRAMS } from "../support/containerd-process.ts";
 import { describeMounts } from "../support/describe-mounts.ts";
 import { messagesOf, rejectionOf } from "../support/failure.ts";
@@ -26,6 +28,11 @@ function stateFiles(root: string): readonly string[] {
       .map((path) => join(below, path))
       .filter((path) => statSync(join(root, path)).isFile()),
   );
+}
+
+function setVersion(path: string, version: number): void {
+  using db = new Database(path);
+  db.run(`PRAGMA user_version = ${version}`);
 }
 
 describeMounts(CONTAINERD_PROGRAMS, "a daemon that comes back to a full disk", () => {
@@ -111,6 +118,28 @@ describeMounts(CONTAINERD_PROGRAMS, "a daemon that comes back to damaged files",
         `${hash}  ${SMALL_FILE}\n`,
       );
       expect(await host.differences(stage.app.name)).toEqual([]);
+    },
+    PATIENCE_MS,
+  );
+
+  test(
+    "waits on while a program of another version refuses to start, and goes on behind it",
+    async () => {
+      await using stage = await TakeoverHost.start(sample, { config: NO_FILL });
+      const { host } = stage;
+      await using direct = stage.compare({ untilStopped: true, isDirect: true });
+      const keeper = stage.keeperPid;
+      await host.serve.kill();
+      const rows = join(host.serve.root, "snapshots.sqlite");
+      setVersion(rows, SCHEMA_VERSION + 1);
+      const refusal = await rejectionOf(host.serve.restart());
+      expect(messagesOf(refusal)).toContain(`its version is ${SCHEMA_VERSION + 1}`);
+      expect(stage.keeperPid).toBe(keeper);
+      setVersion(rows, SCHEMA_VERSION);
+      await host.serve.restart();
+      expect(host.serve.recordsOf(TAKEN)).toHaveLength(1);
+      await Bun.sleep(200);
+      expect(await direct.stop()).toMatchObject(ALL_RIGHT);
     },
     PATIENCE_MS,
   );
