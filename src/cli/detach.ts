@@ -9,6 +9,8 @@ import { type CliIo, FailedElsewhere } from "./cli-io.ts";
 const READY_FD = "SOCIABLE_READY_FD";
 /** Where a process in the background writes from then on. */
 const LOG_FILE = "SOCIABLE_LOG_FILE";
+/** The keeper from which it takes over what another one has served. */
+const KEEPER = "SOCIABLE_KEEPER";
 const STDERR = 2;
 const CHILD_FD = 3;
 
@@ -52,26 +54,48 @@ export async function runDetached({ self, argv, logFile, io }: DetachOptions): P
   }
 }
 
-/** Whether this process runs in the background for another. */
-export function isDetached({ env }: Pick<CliIo, "env">): boolean {
-  return env[READY_FD] !== undefined;
+/** What a process in the background is for. */
+export interface DetachedRun {
+  /** It goes on where another one has ended: the name of the keeper that has what that one had. */
+  readonly keeper: string | undefined;
+  readonly logFile: string;
+}
+
+/** Undefined for a process that does not run in the background for another. */
+export function detachedRun({ env }: Pick<CliIo, "env">): DetachedRun | undefined {
+  const logFile = env[LOG_FILE];
+  return logFile === undefined ? undefined : { keeper: env[KEEPER], logFile };
+}
+
+/** What the process that goes on where this one ends is to have in its environment. */
+export function environmentOfNext(
+  { env }: Pick<CliIo, "env">,
+  keeper: string,
+): Readonly<Record<string, string | undefined>> {
+  const { [READY_FD]: _pipe, ...rest } = env;
+  return { ...rest, [KEEPER]: keeper };
 }
 
 /**
  * Tells whoever waits that we are ready; from now on standard error goes to the log file. Disposing
  * removes the file when nothing was written to it. Does nothing in the foreground.
  */
-export function announceReady({ env }: Pick<CliIo, "env">): Disposable {
-  const fd = Number(env[READY_FD]);
-  const logFile = env[LOG_FILE];
-  if (!Number.isInteger(fd) || logFile === undefined) return { [Symbol.dispose]: () => undefined };
+export function announceReady(io: Pick<CliIo, "env">): Disposable {
+  const run = detachedRun(io);
+  if (run === undefined) return { [Symbol.dispose]: () => undefined };
+  const { logFile } = run;
+  const fd = io.env[READY_FD];
+  if (fd !== undefined) tellReady(Number(fd), logFile);
+  return { [Symbol.dispose]: () => removeIfEmpty(logFile) };
+}
+
+function tellReady(fd: number, logFile: string): void {
   const log = openSync(logFile, "a", 0o600);
   const failed = sysDup2(log, STDERR);
   closeSync(log);
   if (failed < 0) throw new SociError("internal", `Cannot write to "${logFile}"`);
   writeSync(fd, "\n");
   closeSync(fd);
-  return { [Symbol.dispose]: () => removeIfEmpty(logFile) };
 }
 
 function removeIfEmpty(path: string): void {

@@ -54,7 +54,7 @@ export const commandRegistry: CommandGroup = {
       load: async () => (await import("./commands/serve.ts")).serveCommand,
     },
     keeper: {
-      summary: "Hold mounts while their daemon is replaced",
+      summary: "Hold mounts while their server is replaced",
       isHidden: true,
       load: async () => (await import("./commands/keeper.ts")).keeperCommand,
     },

@@ -1,6 +1,7 @@
 import { serve } from "../daemon/serve.ts";
 import { notifyServiceManager } from "../sys/sd-notify.ts";
 import { DEFAULT_SOCKET } from "./daemon-socket.ts";
+import { mayResend } from "./may-resend.ts";
 import type { ServeFunction } from "./serve-function.ts";
 import { VERSION_INFO } from "./version.ts";
 
@@ -38,7 +39,7 @@ export const runServe: ServeFunction = async (options) => {
     self: services.selfCommand,
     drains: options.drains,
     // For trials: as before Linux 6.9.
-    resends: (io.env["SOCIABLE_FUSE_NO_RESEND"] ?? "") === "",
+    resends: mayResend(io.env),
     userAgent,
     mountType,
     fallbackSocket: socket,

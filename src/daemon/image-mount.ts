@@ -1,7 +1,6 @@
 import { availableParallelism } from "node:os";
 import type { CachedLayer } from "../cache/cached-layer.ts";
-import { FUSE_HAS_RESEND } from "../fuse/abi.ts";
-import { type FuseNegotiated, hasFeature } from "../fuse/init.ts";
+import type { FuseNegotiated } from "../fuse/init.ts";
 import { notifyResend } from "../fuse/replies.ts";
 import type { SpanScheduler } from "../fetch/span-scheduler.ts";
 import type { MountableImage } from "../image/reopen-image.ts";
@@ -11,7 +10,8 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import type { ImageSource } from "../oci/image-source.ts";
 import type { FuseWorkerPort } from "../threads/fuse-workers.ts";
 import type { AnsweredLayer } from "../threads/read-answerer.ts";
-import { FuseConnection } from "./fuse-connection.ts";
+import { type ConnectionKeeper, FuseConnection } from "./fuse-connection.ts";
+import { MountJournal } from "./mount-journal.ts";
 import type { MountRecord } from "./mount-record.ts";
 import type { MountRecords } from "./mount-records.ts";
 import { type MountTables, openMountTables } from "./mount-tables.ts";
@@ -39,6 +39,12 @@ export interface ImageMountOptions {
   readonly dev?: boolean;
   readonly allowOther: boolean;
   readonly records: MountRecords;
+  /** The state root. */
+  readonly root: string;
+  /** Has a copy of the connection, so that another process can go on. */
+  readonly keeper?: ConnectionKeeper | undefined;
+  /** As FuseInitOptions. */
+  readonly resends?: boolean | undefined;
   /** Of the cache that the image is in. */
   readonly cacheRoot: string;
   readonly log: Logger;
@@ -64,6 +70,7 @@ export class ImageMount implements AsyncDisposable {
   readonly #server: MountServer;
   readonly #record: AsyncDisposable;
   readonly #tables: Disposable;
+  readonly #journal: MountJournal | undefined;
   #disposed: Promise<void> | undefined;
 
   private constructor(opened: {
@@ -72,12 +79,14 @@ export class ImageMount implements AsyncDisposable {
     readonly record: AsyncDisposable;
     readonly layerNumbers: readonly number[];
     readonly tables: Disposable;
+    readonly journal: MountJournal | undefined;
   }) {
     this.negotiated = opened.negotiated;
     this.layerNumbers = opened.layerNumbers;
     this.#server = opened.server;
     this.#record = opened.record;
     this.#tables = opened.tables;
+    this.#journal = opened.journal;
   }
 
   /** Mounts, and serves. @throws failed-precondition, permission-denied, unsupported … */
@@ -97,15 +106,18 @@ export class ImageMount implements AsyncDisposable {
         layers: layers.map(({ descriptor, layer }) => ({ ...descriptor, cacheKey: layer.key })),
       }),
     );
-    const mount = await ImageMount.#serve(options, { tables, connection, record });
+    const journal = needsJournal(options, connection)
+      ? cleanup.use(MountJournal.begin(journalPlace(options, device)))
+      : undefined;
+    const mount = await ImageMount.#serve(options, { tables, connection, record, journal });
     cleanup.move();
     return mount;
   }
 
   /**
    * Goes on serving a connection whose process has ended, by its record: what that one had read and
-   * not answered comes again, where the kernel can (6.9); before, it is never answered, which is said.
-   * The descriptor is this mount's from now on.
+   * not answered comes again from the kernel, where that can (6.9), else from the journal. The
+   * descriptor is this mount's from now on; when it throws the mount waits for the next one.
    */
   static async takeOver(
     options: ImageMountOptions,
@@ -118,14 +130,13 @@ export class ImageMount implements AsyncDisposable {
     const { directory } = options;
     const facts = { fd, directory, type: MOUNT_TYPE, device, negotiated };
     const connection = new FuseConnection(facts, options);
-    const mount = await ImageMount.#serve(options, { tables, connection, record });
+    await options.keeper?.keep(connection);
+    const journal = needsJournal(options, connection)
+      ? MountJournal.takeOver(journalPlace(options, device))
+      : undefined;
+    const mount = await ImageMount.#serve(options, { tables, connection, record, journal });
     cleanup.move();
-    const isResent = hasFeature(negotiated, FUSE_HAS_RESEND) && notifyResend(fd) >= 0;
-    if (!isResent) {
-      options.log.warn("kernel cannot ask again what the former server had not answered", {
-        directory: options.directory,
-      });
-    }
+    if (connection.resends) notifyResend(fd);
     return mount;
   }
 
@@ -135,10 +146,11 @@ export class ImageMount implements AsyncDisposable {
       readonly tables: MountTables;
       readonly connection: FuseConnection;
       readonly record: AsyncDisposable;
+      readonly journal: MountJournal | undefined;
     },
   ): Promise<ImageMount> {
     const { prepared, scheduler, source, ports, log } = options;
-    const { tables: mountTables, connection, record } = parts;
+    const { tables: mountTables, connection, record, journal } = parts;
     const { tables, rootChain, numbers } = mountTables;
     const layers = new Map<number, AnsweredLayer>();
     for (const { descriptor, layer } of prepared.layers) {
@@ -169,6 +181,7 @@ export class ImageMount implements AsyncDisposable {
       tables,
       root: { kind: "chain", chain: rootChain },
       layers,
+      journal,
       onDamage: (layer, span) => cachedOf.get(layer)?.damage(span),
       log,
     });
@@ -178,6 +191,7 @@ export class ImageMount implements AsyncDisposable {
       server,
       record,
       tables: mountTables,
+      journal,
     });
   }
 
@@ -201,6 +215,16 @@ export class ImageMount implements AsyncDisposable {
     await using ending = new AsyncDisposableStack();
     ending.use(this.#tables);
     ending.use(this.#record);
+    if (this.#journal !== undefined) ending.use(this.#journal);
     ending.use(this.#server);
   }
+}
+
+/** Where another process may go on, and the kernel will not tell it what this one had read. */
+function needsJournal({ keeper }: ImageMountOptions, { resends }: FuseConnection): boolean {
+  return keeper !== undefined && !resends;
+}
+
+function journalPlace({ root, ports, log }: ImageMountOptions, device: string) {
+  return { root, device, threads: ports.length, log };
 }

@@ -3,20 +3,14 @@ import { isKind, SociError } from "../errors.ts";
 import type { HeldConnection } from "../keeper/held-connections.ts";
 import { KeeperClient, type KeeperLease, type KeeperStatus } from "../keeper/keeper-client.ts";
 import { keeperPidOf } from "../keeper/keeper-lock.ts";
-import { keeperPaths } from "../keeper/keeper-paths.ts";
-import { startKeeper } from "../keeper/start-keeper.ts";
+import { type KeeperPaths, keeperPaths } from "../keeper/keeper-paths.ts";
+import { type KeeperOptions, startKeeper } from "../keeper/start-keeper.ts";
 import { takeByProcess } from "../keeper/take-by-process.ts";
 import type { Logger } from "../observability/log.ts";
 import { sysClose } from "../sys/libc.ts";
 import type { ConnectionKeeper } from "./fuse-connection.ts";
 
-export interface KeeperLinkOptions {
-  /** The state root. */
-  readonly root: string;
-  /** The program and what goes before its command line. */
-  readonly self: readonly string[];
-  /** How long mounts wait for the next daemon. */
-  readonly timeoutMs: number;
+export interface KeeperLinkOptions extends KeeperOptions {
   readonly log: Logger;
 }
 
@@ -33,6 +27,7 @@ const ENDING_MS = 2_000;
  */
 export class KeeperLink implements ConnectionKeeper, AsyncDisposable {
   readonly #options: KeeperLinkOptions;
+  readonly #paths: KeeperPaths;
   readonly #client: KeeperClient;
   readonly #log: Logger;
   /** What the keeper is to have; the descriptors are their owners'. */
@@ -47,7 +42,8 @@ export class KeeperLink implements ConnectionKeeper, AsyncDisposable {
 
   constructor(options: KeeperLinkOptions) {
     this.#options = options;
-    this.#client = new KeeperClient(keeperPaths(options.root).socket);
+    this.#paths = keeperPaths(options.root, options.name);
+    this.#client = new KeeperClient(this.#paths.socket);
     this.#log = options.log;
   }
 
@@ -117,7 +113,7 @@ export class KeeperLink implements ConnectionKeeper, AsyncDisposable {
       return await this.#client.takeAll();
     } catch (error) {
       if (!(error instanceof SociError)) throw error;
-      const { lock } = keeperPaths(this.#options.root);
+      const { lock } = this.#paths;
       const pid = keeperPidOf(lock);
       if (pid === undefined) {
         // None was there, or it died with what it had while it was asked.
@@ -179,7 +175,7 @@ export class KeeperLink implements ConnectionKeeper, AsyncDisposable {
     try {
       return await startKeeper(options);
     } catch (error) {
-      const { lock } = keeperPaths(this.#options.root);
+      const { lock } = this.#paths;
       const pid = keeperPidOf(lock);
       if (pid === undefined || !isKind(error, "unavailable", "unsupported", "data-loss"))
         throw error;

@@ -12,17 +12,15 @@ import type { Logger } from "../observability/log.ts";
 import { RepeatGate } from "../observability/repeat-gate.ts";
 import type { Descriptor, Platform } from "../oci/descriptor.ts";
 import type { ImageSource } from "../oci/image-source.ts";
-import { findMount } from "../sys/mountinfo.ts";
-import { SociError } from "../errors.ts";
 import type { ExplicitIndex } from "../soci/discover.ts";
 import { StoreOnDemand } from "../soci/store-on-demand.ts";
 import { sysDiscard } from "../sys/libc.ts";
 import { InflatePool } from "../threads/inflate-pool.ts";
 import { IngestWorkers } from "../threads/ingest-workers.ts";
 import { TablesWorker } from "../threads/tables-worker.ts";
+import type { ConnectionKeeper } from "./fuse-connection.ts";
 import { ImageFill } from "./image-fill.ts";
 import { FUSE_THREADS, ImageMount } from "./image-mount.ts";
-import type { MountRecord } from "./mount-record.ts";
 import { MountRecords } from "./mount-records.ts";
 import { MountedImage } from "./mounted-image.ts";
 import type { MountThreads } from "./mount-threads.ts";
@@ -53,27 +51,31 @@ export interface MountImageOptions extends WaitOptions {
   readonly threads: MountThreads;
   readonly log: Logger;
   readonly onStreamed: (layers: readonly Descriptor[], isIndexed: boolean) => StreamedProgress;
+  /** Has a copy of the connection, so that another process can go on. */
+  readonly keeper?: ConnectionKeeper | undefined;
+  /** As FuseInitOptions. */
+  readonly resends?: boolean | undefined;
   /**
-   * Instead of mounting: the descriptor of a mount at `directory` that another process served. It is
-   * served by what that one has written down; the image is not looked up again.
+   * Instead of mounting: a mount that another process served. It is served where that one has made it
+   * and by what that one has written down; the image is not looked up again.
    */
-  readonly connectionFd?: number;
+  readonly taken?: { readonly fd: number; readonly device: string } | undefined;
 }
 
 /** Prepares an image in the cache, mounts it and serves the mount. @throws what any of it throws */
 export async function mountImage(options: MountImageOptions): Promise<MountedImage> {
-  const { root, source, directory, name, threads, log, signal, connectionFd } = options;
+  const { root, source, name, threads, log, signal, taken } = options;
   await using resources = new AsyncDisposableStack();
   const cores = availableParallelism();
   // The first request is on its way before anything else takes time; prepare() gets its answer.
-  if (connectionFd === undefined) source.root({ signal }).catch(() => undefined);
+  if (taken === undefined) source.root({ signal }).catch(() => undefined);
   const cache = resources.use(await LayerCache.open({ root, capBytes: options.capBytes, log }));
   const ingesters = resources.use(
     new IngestWorkers({ spawn: threads.spawnIngest, count: cores, cacheRoot: cache.root }),
   );
   const records = new MountRecords(root);
   await records.sweep();
-  const record = connectionFd === undefined ? undefined : await recordOf(directory, records);
+  const record = taken === undefined ? undefined : await records.read(taken.device);
   const preparing =
     record === undefined ? prepare(cache, ingesters, options) : reopenImage({ cache, ...record });
   resources.defer(async () => {
@@ -105,7 +107,7 @@ export async function mountImage(options: MountImageOptions): Promise<MountedIma
   resources.use(leaseTable(prepared.treePath));
   const gate = new RepeatGate();
   const mountOptions = {
-    directory,
+    directory: record?.directory ?? options.directory,
     name,
     prepared,
     source,
@@ -131,28 +133,23 @@ export async function mountImage(options: MountImageOptions): Promise<MountedIma
     dev: options.dev ?? false,
     allowOther: options.allowOther,
     records,
+    root,
+    keeper: options.keeper,
+    resends: options.resends,
     cacheRoot: cache.root,
     log,
   };
   signal?.throwIfAborted();
   const mount = resources.use(
-    connectionFd === undefined || record === undefined
+    taken === undefined || record === undefined
       ? await ImageMount.open(mountOptions)
-      : await ImageMount.takeOver(mountOptions, { fd: connectionFd, record }),
+      : await ImageMount.takeOver(mountOptions, { fd: taken.fd, record }),
   );
   return new MountedImage({
     mount,
     fill: new ImageFill({ scheduler, layers: mount.layerNumbers, log }),
     resources: resources.move(),
   });
-}
-
-async function recordOf(directory: string, records: MountRecords): Promise<MountRecord> {
-  const mount = await findMount(directory);
-  if (mount === undefined) {
-    throw new SociError("not-found", `Cannot serve "${directory}": nothing is mounted there`);
-  }
-  return await records.read(mount.device);
 }
 
 async function prepare(

@@ -1,7 +1,7 @@
 import { SociError } from "../errors.ts";
 import { notifyResend } from "../fuse/replies.ts";
-import { EINTR, errnoName } from "../sys/errno.ts";
-import { sysClose, sysPoll } from "../sys/libc.ts";
+import { sysClose } from "../sys/libc.ts";
+import { POLLERR, pollNow } from "../sys/poll-now.ts";
 import { abortFuse } from "../sys/unmount-fuse.ts";
 import type { HeldFacts } from "./keeper-message.ts";
 
@@ -83,18 +83,7 @@ export class HeldConnections implements Disposable {
   }
 }
 
-const POLLERR = 8;
-
 /** Whether a FUSE connection has been aborted, or its mount is no more. Does not wait. */
 export function isConnectionEnded(fd: number): boolean {
-  const poll = new Uint8Array(8);
-  const view = new DataView(poll.buffer);
-  view.setInt32(0, fd, true);
-  for (;;) {
-    const ready = sysPoll(poll, 0);
-    if (ready >= 0) return (view.getInt16(6, true) & POLLERR) !== 0;
-    if (ready !== -EINTR) {
-      throw new SociError("internal", `Cannot look at a descriptor: ${errnoName(-ready)}`);
-    }
-  }
+  return (pollNow(fd) & POLLERR) !== 0;
 }

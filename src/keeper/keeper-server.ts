@@ -23,6 +23,7 @@ import {
   type KeeperRequest,
   MAX_MESSAGE_BYTES,
 } from "./keeper-message.ts";
+import type { Reviver } from "./reviver.ts";
 
 export interface KeeperServerOptions {
   /** Of the socket; nothing may be there. */
@@ -31,12 +32,18 @@ export interface KeeperServerOptions {
   readonly timeoutMs: number;
   /** How long it waits for the first one, when nothing is held. */
   readonly graceMs?: number;
+  /** Starts the next daemon, where nobody else does. */
+  readonly reviver?: Reviver | undefined;
   readonly log: Logger;
 }
 
 const GRACE_MS = 10_000;
 /** How often it looks, without a daemon, whether there is still something to keep. */
 const LOOK_MS = 1_000;
+/** How often it looks whether a daemon can be started. */
+const REVIVE_LOOK_MS = 20;
+/** A daemon that it has started and that ends before is one that dies at its start. */
+const LIFE_MS = 1_000;
 const MAX_CONNECTIONS = 64;
 const EVENTS = 16;
 
@@ -53,16 +60,19 @@ export class KeeperServer implements Disposable {
   readonly #events = new Uint8Array(EVENTS * EPOLL_EVENT_BYTES);
   readonly #view = new DataView(this.#events.buffer);
   readonly #connections = new Set<number>();
+  readonly #reviver: Reviver | undefined;
   /** The connection of the daemon. */
   #lease: number | undefined;
+  #leasedAt = 0;
   #timeoutMs: number;
-  /** When all is given up; none as long as there is a daemon. */
-  #deadline: number | undefined;
+  /** When all is given up, if there is no daemon. */
+  #deadline: number;
   #graceUntil: number;
 
-  constructor({ path, timeoutMs, graceMs = GRACE_MS, log }: KeeperServerOptions) {
+  constructor({ path, timeoutMs, graceMs = GRACE_MS, reviver, log }: KeeperServerOptions) {
     this.#path = path;
     this.#log = log;
+    this.#reviver = reviver;
     this.#timeoutMs = timeoutMs;
     this.#graceUntil = performance.now() + graceMs;
     this.#deadline = performance.now() + timeoutMs;
@@ -86,7 +96,8 @@ export class KeeperServer implements Disposable {
    * comes any more, and what was held has been given up.
    */
   async step(): Promise<boolean> {
-    const ready = sysEpollWait(this.#epoll, this.#events, this.isLeased ? -1 : LOOK_MS);
+    const lookMs = this.#reviver === undefined ? LOOK_MS : REVIVE_LOOK_MS;
+    const ready = sysEpollWait(this.#epoll, this.#events, this.isLeased ? -1 : lookMs);
     if (ready < 0 && ready !== -EINTR) {
       throw new SociError("internal", `Cannot wait for messages: ${errnoName(-ready)}`);
     }
@@ -99,7 +110,10 @@ export class KeeperServer implements Disposable {
     this.#held.dropEnded();
     const now = performance.now();
     if (this.#held.count === 0) return now < this.#graceUntil && this.#isReachable();
-    if (now < (this.#deadline ?? now) && this.#isReachable()) return true;
+    if (now < this.#deadline && this.#isReachable()) {
+      this.#reviver?.revive(now);
+      return true;
+    }
     this.#log.error("no daemon has come: whoever uses its mounts gets errors from now on", {
       mounts: this.#held.count,
       waitedMs: this.#timeoutMs,
@@ -186,8 +200,9 @@ export class KeeperServer implements Disposable {
         break;
       case "lease":
         this.#lease = socket;
+        this.#leasedAt = performance.now();
         this.#timeoutMs = request.timeoutMs;
-        this.#deadline = undefined;
+        this.#reviver?.serves(peerOf(socket).pid);
         break;
       case "status": {
         const { isLeased } = this;
@@ -225,7 +240,11 @@ export class KeeperServer implements Disposable {
     if (socket !== this.#lease) return;
     this.#lease = undefined;
     this.#held.resendAll();
-    this.#deadline = performance.now() + this.#timeoutMs;
+    const now = performance.now();
+    if (this.#reviver === undefined || now - this.#leasedAt >= LIFE_MS) {
+      this.#reviver?.hasLived();
+      this.#deadline = now + this.#timeoutMs;
+    }
     // It has come and gone: with nothing to keep nobody else is waited for.
     this.#graceUntil = 0;
     this.#log.info("daemon is gone", { mounts: this.#held.count, waitMs: this.#timeoutMs });

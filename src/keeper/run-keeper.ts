@@ -1,19 +1,25 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { Logger } from "../observability/log.ts";
 import { tryKeeperLock } from "./keeper-lock.ts";
 import { keeperPaths } from "./keeper-paths.ts";
 import { KeeperServer } from "./keeper-server.ts";
+import { Reviver, type ReviverOptions } from "./reviver.ts";
 
 export interface RunKeeperOptions {
   /** The state root that it is for. */
   readonly root: string;
+  /** Of a keeper that is not the daemon's. */
+  readonly name?: string | undefined;
   readonly timeoutMs: number;
+  /** How the server of what it holds is started again; without it somebody else does. */
+  readonly revival?: Pick<ReviverOptions, "command" | "cwd" | "env"> | undefined;
   /** Aborted when the process is asked to end. */
   readonly signal: AbortSignal;
   readonly log: Logger;
 }
 
 const PRIVATE_UMASK = 0o177;
+const SCORE_FILE = "/proc/self/oom_score_adj";
 /** The last that the kernel ends when memory is short. */
 const OOM_SCORE = "-1000";
 
@@ -22,16 +28,29 @@ const OOM_SCORE = "-1000";
  * already for this state root. Asked to end it does, unless a daemon is there, who would have to start
  * another one.
  */
-export async function runKeeper({ root, timeoutMs, signal, log }: RunKeeperOptions): Promise<void> {
-  const paths = keeperPaths(root);
+export async function runKeeper(options: RunKeeperOptions): Promise<void> {
+  const { root, name, timeoutMs, revival, signal, log } = options;
+  const paths = keeperPaths(root, name);
   process.chdir("/");
-  process.umask(PRIVATE_UMASK);
+  const givenUmask = process.umask(PRIVATE_UMASK);
   using lock = tryKeeperLock(paths.lock);
   if (lock === undefined) return;
-  preferToLive();
+  const givenScore = readScore();
+  writeScore(OOM_SCORE);
   rmSync(paths.socket, { force: true });
+  const asGiven = <T>(start: () => T): T => {
+    process.umask(givenUmask);
+    writeScore(givenScore);
+    try {
+      return start();
+    } finally {
+      process.umask(PRIVATE_UMASK);
+      writeScore(OOM_SCORE);
+    }
+  };
+  using reviver = revival === undefined ? undefined : new Reviver({ ...revival, asGiven, log });
   try {
-    using server = new KeeperServer({ path: paths.socket, timeoutMs, log });
+    using server = new KeeperServer({ path: paths.socket, timeoutMs, reviver, log });
     while (await server.step()) {
       // A signal has interrupted the wait; who hears of it runs only now.
       await new Promise((resolve) => setImmediate(resolve));
@@ -42,13 +61,23 @@ export async function runKeeper({ root, timeoutMs, signal, log }: RunKeeperOptio
     }
   } finally {
     rmSync(paths.socket, { force: true });
+    // Nobody looks for one of this name again.
+    if (name !== undefined) rmSync(paths.lock, { force: true });
   }
 }
 
-/** Where that is allowed: for an ordinary user it is not. */
-function preferToLive(): void {
+function readScore(): string {
   try {
-    writeFileSync("/proc/self/oom_score_adj", OOM_SCORE);
+    return readFileSync(SCORE_FILE, "latin1");
+  } catch {
+    return "0";
+  }
+}
+
+/** Where that is allowed: an ordinary user may not go below. */
+function writeScore(score: string): void {
+  try {
+    writeFileSync(SCORE_FILE, score);
   } catch {
     // Then it is as likely as others of its size, which is small.
   }

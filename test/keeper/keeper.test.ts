@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { KEEPER_VERSION } from "../../src/keeper/keeper-message.ts";
 import { KeeperClient } from "../../src/keeper/keeper-client.ts";
 import { keeperPidOf } from "../../src/keeper/keeper-lock.ts";
@@ -9,7 +10,7 @@ import { sysClose, sysEventfd, sysRead, sysWrite } from "../../src/sys/libc.ts";
 import { connectForMessages } from "../../src/sys/message-socket.ts";
 import { receiveDescriptors, sendMessage } from "../../src/sys/pass-descriptors.ts";
 import { rejectionOf } from "../support/failure.ts";
-import { KeeperProcess, SELF } from "../support/keeper-process.ts";
+import { KeeperProcess, SELF, untilEnded } from "../support/keeper-process.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 // Devices that no machine has: what is aborted here is nobody's.
@@ -308,4 +309,26 @@ describe("a keeper that is told nonsense", () => {
     await Bun.sleep(50);
     expect(countOf(keeper.pid)).toBe(before);
   });
+});
+
+test("a server that dies whenever it serves is not started for ever", async () => {
+  await using temp = await tempDir();
+  const name = "short";
+  const logFile = temp.join("log");
+  const { pid } = await startKeeper({
+    root: temp.path,
+    name,
+    self: [process.execPath, join(import.meta.dirname, "short-lived-main.ts")],
+    timeoutMs: 2000,
+    revival: { argv: [temp.path, name], cwd: "/", env: { PATH: process.env["PATH"] } },
+    logFile,
+  });
+  await give(new KeeperClient(keeperPaths(temp.path, name).socket), ONE, 1);
+  await untilEnded(pid);
+  const lines = readFileSync(logFile, "utf8").split("\n");
+  const starts = lines.filter((line) => line.includes("is started again")).length;
+  expect(starts).toBeGreaterThan(1);
+  expect(starts).toBeLessThan(8);
+  expect(lines.some((line) => line.startsWith("no daemon has come"))).toBe(true);
+  expect(readdirSync(temp.join("keepers"))).toEqual([]);
 });

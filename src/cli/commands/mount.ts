@@ -9,11 +9,13 @@ import { formatByteSize } from "../byte-size.ts";
 import type { CommandContext } from "../command-context.ts";
 import { defineCommand } from "../command.ts";
 import { CONTAINERD_FLAGS } from "../containerd-flags.ts";
-import { announceReady, isDetached, runDetached } from "../detach.ts";
+import { announceReady, type DetachedRun, detachedRun, runDetached } from "../detach.ts";
 import type { FlagSpecs, FlagValues } from "../flag-spec.ts";
 import { IMAGE_ARG, openSource, PLATFORM_FLAG } from "../image-flags.ts";
 import { REGISTRY_FLAGS } from "../registry-options.ts";
+import { mayResend } from "../may-resend.ts";
 import { explicitIndex, INDEX_FLAG } from "../view-image.ts";
+import { type MountKeeper, openMountKeeper } from "./mount-keeper.ts";
 
 const MOUNT_FLAGS = {
   detach: {
@@ -52,6 +54,13 @@ const MOUNT_FLAGS = {
     description:
       "How long a read may wait for bytes that cannot be had before it fails; it can be interrupted at any time",
   },
+  "takeover-timeout": {
+    type: "duration",
+    default: 120_000,
+    valueName: "DURATION",
+    description:
+      "With --detach: how long the mount waits for a process to serve it when the last one was killed, before whoever uses it gets errors",
+  },
   ...PLATFORM_FLAG,
   ...INDEX_FLAG,
   ...CONTAINERD_FLAGS,
@@ -67,7 +76,7 @@ export const mountCommand = defineCommand({
   name: "mount",
   summary: "Mount an image as a read-only directory, lazily",
   description:
-    "Shows the image's files at once; what is read is fetched then, verified, and kept for the next time in the state directory. Works without root where fusermount3 is installed. Stays in the foreground until Ctrl-C, `sociable unmount DIR` or umount. Layers without a zTOC (an image that is not indexed, small layers, zstd) are downloaded whole first, which is said.",
+    "Shows the image's files at once; what is read is fetched then, verified, and kept for the next time in the state directory. Works without root where fusermount3 is installed. Stays in the foreground until Ctrl-C, `sociable unmount DIR` or umount. With --detach it lives until it is unmounted: when the process that serves it is killed, a small one beside it starts the next, and whoever reads waits for that. Layers without a zTOC (an image that is not indexed, small layers, zstd) are downloaded whole first, which is said.",
   examples: [
     {
       command: "sociable mount registry.example.com/team/app:1.4 /mnt/app",
@@ -90,8 +99,12 @@ export const mountCommand = defineCommand({
   async run(context) {
     const { flags, io } = context;
     checkFlags(flags);
-    const directory = await mountPoint(resolve(io.cwd, context.args.dir));
-    if (flags.detach && !isDetached(io)) await detach(context, directory);
+    const run = detachedRun(io);
+    // Of a mount that nobody serves its directory cannot be asked.
+    const place = resolve(io.cwd, context.args.dir);
+    const directory = run?.keeper === undefined ? await mountPoint(place) : place;
+    if (run !== undefined) await serveKept(context, directory, run);
+    else if (flags.detach) await detach(context, directory);
     else await serve(context, directory);
   },
 });
@@ -114,7 +127,22 @@ async function detach(context: MountContext, directory: string): Promise<void> {
   await io.stdout.write(`${directory} (process ${pid})\n`);
 }
 
-async function serve(context: MountContext, directory: string): Promise<void> {
+/** In the background, where the mount outlives this process. */
+async function serveKept(
+  context: MountContext,
+  directory: string,
+  run: DetachedRun,
+): Promise<void> {
+  const keeper = await openMountKeeper(context, run, context.flags["takeover-timeout"]);
+  await using _link = keeper.link;
+  if (!keeper.isOver) await serve(context, directory, keeper);
+}
+
+async function serve(
+  context: MountContext,
+  directory: string,
+  keeper?: MountKeeper,
+): Promise<void> {
   const { args, flags, io, log, root, signal, progress, services } = context;
   const { mountThreads } = services;
   if (mountThreads === undefined) throw new Error("there are no threads to mount with");
@@ -131,6 +159,9 @@ async function serve(context: MountContext, directory: string): Promise<void> {
     allowOther: flags["allow-other"] || (io.uid === 0 && !flags.private),
     capBytes: flags["cache-size"],
     readTimeoutMs: flags["read-timeout"],
+    keeper: keeper?.link,
+    taken: keeper?.taken,
+    resends: mayResend(io.env),
     threads: mountThreads,
     log,
     signal,
@@ -146,8 +177,9 @@ async function serve(context: MountContext, directory: string): Promise<void> {
     },
   });
   const say = (what: string) => io.stderr.write(`${what}\n`);
-  if (!isDetached(io)) say(`Mounted ${args.image} on ${directory}. Ctrl-C ends it`);
-  if (flags.wait) {
+  if (keeper === undefined) say(`Mounted ${args.image} on ${directory}. Ctrl-C ends it`);
+  // Whoever waited for all of it has seen the end of that, or of the process that was to wait.
+  if (flags.wait && keeper?.taken === undefined) {
     const item = progress.item(`${args.image} (all of it)`);
     let local = 0;
     await mounted.filled({
@@ -159,10 +191,12 @@ async function serve(context: MountContext, directory: string): Promise<void> {
       signal,
     });
     item.end();
-    if (!isDetached(io)) say("All of the image is local");
-  } else if (flags.fill) {
+    if (keeper === undefined) say("All of the image is local");
+  } else if (flags.fill || flags.wait) {
     mounted.fill.start();
   }
+  // Until now whoever started this would see its end.
+  await keeper?.link.connect();
   using _log = announceReady(io);
   await mounted.ended({ signal });
 }
