@@ -87,7 +87,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   if (keeper !== undefined) resources.use(keeper);
   const taken = await takeMounts({
     directory: join(root, "mnt"),
-    held: (await keeper?.takeAll()) ?? [],
+    takeHeld: async () => (await keeper?.takeAll()) ?? [],
     records: new MountRecords(root),
     log,
   });

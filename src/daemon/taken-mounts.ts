@@ -16,8 +16,8 @@ export interface TakenMount {
 export interface TakeMountsOptions {
   /** Below which the mounts of a daemon are, and nobody else's. */
   readonly directory: string;
-  /** What a keeper has given; closed here, but for what is returned. */
-  readonly held: readonly HeldConnection[];
+  /** Takes what a keeper has, when nothing speaks against it; closed here, but for what is returned. */
+  readonly takeHeld: () => Promise<readonly HeldConnection[]>;
   readonly records: MountRecords;
   readonly log: Logger;
 }
@@ -31,10 +31,15 @@ export interface TakenMounts {
 
 /**
  * Looks which mounts of a daemon that has ended can be served further. The others are taken away, which
- * is said. @throws failed-precondition, with nothing changed, when a newer version has written of one
+ * is said. @throws failed-precondition, with nothing changed and no keeper asked, when another version
+ * has written of one; what takeHeld() throws
  */
 export async function takeMounts(options: TakeMountsOptions): Promise<TakenMounts> {
-  const { directory, held, records, log } = options;
+  const { directory, takeHeld, records, log } = options;
+  const there = topMounts(await listMounts(), directory);
+  const recordsOf = new Map<MountInfo, ChainRecord | undefined>();
+  for (const mount of there) recordsOf.set(mount, await recordOf(mount, records, log));
+  const held = await takeHeld();
   const unclaimed = new Map(held.map((connection) => [connection.device, connection]));
   using closing = new DisposableStack();
   closing.defer(() => {
@@ -42,15 +47,12 @@ export async function takeMounts(options: TakeMountsOptions): Promise<TakenMount
   });
   const mounts = new Map<string, TakenMount>();
   const lost = new Set<string>();
-  const there = topMounts(await listMounts(), directory);
-  for (const mount of there) {
-    const record = await recordOf(mount, records, log);
+  for (const [mount, record] of recordsOf) {
     const connection = unclaimed.get(mount.device);
     if (record === undefined || connection === undefined) continue;
     if (isConnectionEnded(connection.fd)) continue;
     mounts.set(mount.mountPoint, { fd: connection.fd, record });
   }
-  // Only now is it sure that all of them are to be had: nothing has been changed before.
   for (const { mountPoint, device } of there) {
     if (mounts.has(mountPoint)) {
       unclaimed.delete(device);

@@ -7,7 +7,13 @@ import { layerOf } from "../support/image-builder.ts";
 import { MountProcess } from "../support/mount-process.ts";
 import { LARGE, mountSample } from "../support/mount-sample.ts";
 import { ALL_RIGHT, MountStage, type StageOptions } from "../support/mount-stage.ts";
-import { buildSociable, type Finished, runProgram, sociable } from "../support/sociable-binary.ts";
+import {
+  buildSociable,
+  type Finished,
+  runProgram,
+  SOCIABLE,
+  sociable,
+} from "../support/sociable-binary.ts";
 import { concat, entry } from "../tar/tar-blocks.ts";
 
 beforeAll(buildSociable, 120_000);
@@ -125,6 +131,28 @@ describeMounts([], "sociable unmount", () => {
     await using reader = stage.compare(mount, { paths: [LARGE] });
     await Bun.sleep(300);
     expect(await unmount(stage, ["--force", mount.directory])).toMatchObject({ code: 0 });
+    expect((await reader.result).errors).not.toEqual([]);
+    expect(await mount.exited).toBe(0);
+  });
+
+  test("--force ends the connection itself where fusectl is mounted, wherever the mount is seen", async () => {
+    await using stage = await openStage();
+    await using mount = await stage.mount();
+    stage.proxy.stall();
+    await using reader = stage.compare(mount, { paths: [LARGE] });
+    await Bun.sleep(300);
+    const { device } = (await findMount(mount.directory)) ?? {};
+    // In a namespace of its own: what is mounted and unmounted there nobody else sees.
+    const control = "/sys/fs/fuse/connections";
+    const script = `mount -t fusectl none ${control} && ls ${control} && exec "$@"`;
+    const force = [SOCIABLE, "unmount", "--force", mount.directory];
+    const { code, stdout } = await runProgram([
+      ...["unshare", "--mount", "sh", "-c", script, "sh", ...force],
+    ]);
+    expect({ code, connections: Buffer.from(stdout).toString().split("\n") }).toEqual({
+      code: 0,
+      connections: expect.arrayContaining([device?.split(":")[1]]),
+    });
     expect((await reader.result).errors).not.toEqual([]);
     expect(await mount.exited).toBe(0);
   });
