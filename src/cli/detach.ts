@@ -19,6 +19,8 @@ export interface DetachOptions {
   readonly self: readonly string[];
   readonly argv: readonly string[];
   readonly logFile: string;
+  /** What it has in its environment beside ours. */
+  readonly env?: Readonly<Record<string, string>>;
   readonly io: CliIo;
 }
 
@@ -26,13 +28,19 @@ export interface DetachOptions {
  * Runs a command line in a process of its own session and waits until that is ready (announceReady()),
  * or has failed. Until then it shares our standard error. Returns its process id.
  */
-export async function runDetached({ self, argv, logFile, io }: DetachOptions): Promise<number> {
+export async function runDetached({
+  self,
+  argv,
+  logFile,
+  env,
+  io,
+}: DetachOptions): Promise<number> {
   await mkdir(dirname(logFile), { recursive: true, mode: 0o700 });
   const [program, ...rest] = self;
   if (program === undefined) throw new Error("the program's own name is not known");
   const child = Bun.spawn([program, ...rest, ...argv], {
     cwd: io.cwd,
-    env: { ...io.env, [READY_FD]: String(CHILD_FD), [LOG_FILE]: logFile },
+    env: { ...io.env, ...env, [READY_FD]: String(CHILD_FD), [LOG_FILE]: logFile },
     stdio: ["ignore", "ignore", "inherit", "pipe"],
     detached: true,
   });

@@ -5,6 +5,7 @@ import type { Platform } from "../oci/descriptor.ts";
 import type { ImageSource } from "../oci/image-source.ts";
 import { openImageSource } from "../oci/open-image-source.ts";
 import { parsePlatform } from "../oci/platform.ts";
+import { parseReference, type RegistryHost } from "../oci/reference.ts";
 import { parseSourceName } from "../oci/source-name.ts";
 import { LOCAL_STORE_DATABASE, type LocalStore, openLocalStore } from "../soci/local-store.ts";
 import type { FlagSpecs } from "./flag-spec.ts";
@@ -57,6 +58,14 @@ export function platformsOf(flags: {
   // As the Go tool, which splits repeatable flags at commas.
   const names = flags.platform.flatMap((text) => text.split(","));
   return names.length === 0 ? undefined : names.map((name) => parsePlatform(name));
+}
+
+/** The registry that an image comes from, if it comes from one. @throws invalid-argument */
+export function registryOf(name: string): RegistryHost | undefined {
+  const image = parseContainerdName(name);
+  if (image !== undefined) return parseReference(image).registry;
+  const source = parseSourceName(name);
+  return source.transport === "registry" ? source.reference.registry : undefined;
 }
 
 /** Opens the image that a command names. May ask for a password. */

@@ -64,6 +64,8 @@ export interface RegistryOptionsContext {
   readonly signal: AbortSignal;
 }
 
+/** Of whoever runs in the background for a process that has asked for it. */
+const PASSWORD = "SOCIABLE_PASSWORD";
 const MAX_PASSWORD_BYTES = 64 * 1024;
 
 /** How to speak to the registry of an image. May ask for a password. @throws invalid-argument, failed-precondition */
@@ -82,7 +84,7 @@ export async function registryOptions(
   return {
     plainHttp: flags["plain-http"],
     credentials: flags.user === undefined ? undefined : await login(flags.user, registry, io),
-    keychain: dockerKeychain({ files: loginFiles(io), env: io.env }),
+    keychain: dockerKeychain({ files: loginFiles(io), env: withoutPassword(io.env) }),
     hostsDirectory,
     tls: {
       ca: ca === undefined ? [] : [ca],
@@ -93,6 +95,24 @@ export async function registryOptions(
     log,
     signal,
   };
+}
+
+/**
+ * What a process in the background must have in its environment, as it cannot ask: the password of a
+ * user that was given without one, which is asked for here.
+ */
+export async function passwordEnvironment(
+  { user }: Pick<RegistryFlagValues, "user">,
+  registry: RegistryHost,
+  io: CliIo,
+): Promise<Readonly<Record<string, string>>> {
+  if (user === undefined) return {};
+  return { [PASSWORD]: (await login(user, registry, io)).password };
+}
+
+/** For programs that we start: it is nothing to them. */
+function withoutPassword({ [PASSWORD]: _, ...env }: CliIo["env"]): CliIo["env"] {
+  return env;
 }
 
 async function login(
@@ -120,6 +140,8 @@ async function login(
 }
 
 async function askPassword(username: string, registry: RegistryHost, io: CliIo): Promise<string> {
+  const known = io.env[PASSWORD];
+  if (known !== undefined) return known;
   return io.stdinIsTty
     ? await io.readSecret(`Password of ${username} at ${registry}: `)
     : await firstLine(io.stdin);

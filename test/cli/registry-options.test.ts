@@ -1,7 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type RegistryFlagValues, registryOptions } from "../../src/cli/registry-options.ts";
+import {
+  passwordEnvironment,
+  type RegistryFlagValues,
+  registryOptions,
+} from "../../src/cli/registry-options.ts";
 import { NO_LOG } from "../../src/observability/log.ts";
 import type { OpenRegistryOptions } from "../../src/oci/open-image-source.ts";
 import { parseReference } from "../../src/oci/reference.ts";
@@ -47,6 +51,15 @@ describe("registryOptions() and --user", () => {
     const options = await optionsOf({ user }, { stdinIsTty: true, secret: "pass" });
     expect(options.credentials).toEqual({ username: "me", password: "pass" });
     expect(options.asked).toBe("Password of me at registry.example: ");
+  });
+
+  test("asks once for a process in the background, which asks no more", async () => {
+    const { registry } = parseReference("registry.example/app");
+    const io = new FakeIo({ stdinIsTty: true, secret: "pass" });
+    const env = await passwordEnvironment({ user: "me" }, registry, io);
+    const options = await optionsOf({ user: "me" }, { env });
+    expect(options.credentials).toEqual({ username: "me", password: "pass" });
+    expect(await passwordEnvironment({ user: undefined }, registry, io)).toEqual({});
   });
 
   test.each([

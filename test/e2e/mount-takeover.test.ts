@@ -90,6 +90,20 @@ describeMounts([], "a detached mount whose server is killed", () => {
     expect(await reader.result).toMatchObject(ALL_RIGHT);
   });
 
+  test("has the password that was asked for once", async () => {
+    const login = { username: "me", password: "pass" };
+    const manners = { auth: { kind: "basic", ...login } } as const;
+    await using stage = await MountStage.open({ ...sample, manners });
+    const order = { flags: ["--user", login.username], input: `${login.password}\n` };
+    await using mount = await DetachedMount.start(stage, order);
+    const former = mount.serverPid;
+    await mount.killServer();
+    await mount.servedAgain(former);
+    await using reader = stage.compare(mount);
+    expect(await reader.result).toMatchObject(ALL_RIGHT);
+    expect(stage.layerRequests.length).toBeGreaterThan(0);
+  });
+
   test("is served by the program that is there then", async () => {
     await using stage = await MountStage.open(sample);
     const program = stage.temp.join("sociable");

@@ -13,6 +13,8 @@ export interface DetachedMountOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly program?: string;
   readonly image?: string;
+  /** On its standard input. */
+  readonly input?: string;
 }
 
 const PATIENCE_MS = 20_000;
@@ -33,14 +35,20 @@ export class DetachedMount implements AsyncDisposable {
   /** Resolves when the mount can be used. @throws with what was printed when it cannot */
   static async start(
     stage: MountStage,
-    { flags = [], env = {}, program = SOCIABLE, image = stage.name }: DetachedMountOptions = {},
+    {
+      flags = [],
+      env = {},
+      program = SOCIABLE,
+      image = stage.name,
+      input = "",
+    }: DetachedMountOptions = {},
   ): Promise<DetachedMount> {
     const mount = new DetachedMount(stage.temp.join("root"), stage.temp.join("mnt"));
     const { root, directory } = mount;
     await mkdir(directory, { recursive: true });
     const command = [program, "mount", "--detach", "--root", root, ...flags, image, directory];
     const child = Bun.spawn(command, {
-      stdin: "ignore",
+      stdin: Buffer.from(input),
       stdout: "ignore",
       stderr: "pipe",
       env: { ...process.env, ...env },

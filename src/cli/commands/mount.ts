@@ -11,8 +11,8 @@ import { defineCommand } from "../command.ts";
 import { CONTAINERD_FLAGS } from "../containerd-flags.ts";
 import { announceReady, type DetachedRun, detachedRun, runDetached } from "../detach.ts";
 import type { FlagSpecs, FlagValues } from "../flag-spec.ts";
-import { IMAGE_ARG, openSource, PLATFORM_FLAG } from "../image-flags.ts";
-import { REGISTRY_FLAGS } from "../registry-options.ts";
+import { IMAGE_ARG, openSource, PLATFORM_FLAG, registryOf } from "../image-flags.ts";
+import { passwordEnvironment, REGISTRY_FLAGS } from "../registry-options.ts";
 import { mayResend } from "../may-resend.ts";
 import { explicitIndex, INDEX_FLAG } from "../view-image.ts";
 import { type MountKeeper, openMountKeeper } from "./mount-keeper.ts";
@@ -116,12 +116,14 @@ function checkFlags(flags: MountContext["flags"]): void {
 }
 
 async function detach(context: MountContext, directory: string): Promise<void> {
-  const { io, root, services, argv } = context;
+  const { args, flags, io, root, services, argv } = context;
+  const registry = registryOf(args.image);
   if (services.selfCommand === undefined) throw new Error("there is no program to start");
   const pid = await runDetached({
     self: services.selfCommand,
     argv,
     logFile: join(root, "log", `mount-${Date.now()}-${process.pid}.log`),
+    env: registry === undefined ? {} : await passwordEnvironment(flags, registry, io),
     io,
   });
   await io.stdout.write(`${directory} (process ${pid})\n`);
