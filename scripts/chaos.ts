@@ -1,11 +1,12 @@
-// Kills the daemon again and again under a container and readers that compare every byte.
-// Usage: bun scripts/chaos.ts [--kills 200] [--seed N] [--large BYTES] [--no-resend]
+// Kills the daemon again and again under a container and readers that compare every byte; with --detached
+// the server of a mount by hand.
+// Usage: bun scripts/chaos.ts [--kills 200] [--seed N] [--large BYTES] [--no-resend] [--detached]
 import { readdirSync, readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { mountSample } from "../test/support/mount-sample.ts";
 import { buildSociable, runProgram } from "../test/support/sociable-binary.ts";
-import { TakeoverHost } from "../test/support/takeover-host.ts";
 import { LoopReader } from "./chaos-reader.ts";
+import { daemonVictim, mountVictim } from "./chaos-victim.ts";
 
 const { values } = parseArgs({
   args: process.argv.slice(2),
@@ -14,6 +15,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
     large: { type: "string", default: "20000000" },
     "no-resend": { type: "boolean", default: false },
+    detached: { type: "boolean", default: false },
   },
 });
 const kills = Number(values.kills);
@@ -21,7 +23,7 @@ const seed = Number(values.seed);
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
 /** As long as it all may take. */
-const PATIENT = { timeoutMs: 6 * 3_600_000 };
+const PATIENCE_MS = 6 * 3_600_000;
 
 let state = seed >>> 0;
 /** The same for the same seed. */
@@ -33,17 +35,16 @@ function random(limit: number): number {
 print(`seed ${seed}, ${kills} kills${values["no-resend"] ? ", without FUSE_NOTIFY_RESEND" : ""}`);
 await buildSociable();
 const sample = await mountSample({ largeBytes: Number(values.large), smallFiles: 200 });
-await using stage = await TakeoverHost.start(sample, {
-  ...(values["no-resend"] ? { env: { SOCIABLE_FUSE_NO_RESEND: "1" } } : {}),
+await using victim = await (values.detached ? mountVictim : daemonVictim)(sample, {
+  env: values["no-resend"] ? { SOCIABLE_FUSE_NO_RESEND: "1" } : {},
+  timeoutMs: PATIENCE_MS,
 });
-const { host, directory, reference } = stage;
+const { directory, reference } = victim;
 const before = memory();
 
 const compared = [
-  ...[1, 2, 3].map((n) =>
-    stage.compare({ untilStopped: true, isDirect: true, seed: seed + n }, PATIENT),
-  ),
-  ...[4, 5].map((n) => stage.compare({ untilStopped: true, seed: seed + n }, PATIENT)),
+  ...[1, 2, 3].map((n) => victim.compare({ untilStopped: true, isDirect: true, seed: seed + n })),
+  ...[4, 5].map((n) => victim.compare({ untilStopped: true, seed: seed + n })),
 ];
 const looped = await Promise.all([
   loop(
@@ -61,15 +62,15 @@ const looped = await Promise.all([
 let restarts = 0;
 const begun = performance.now();
 for (let kill = 1; kill <= kills; kill++) {
-  await Bun.sleep(random(400));
-  await host.serve.kill();
-  const starting = host.serve.restart();
+  await Bun.sleep(victim.restMs + random(400));
+  await victim.kill();
+  const starting = victim.restart();
   if (random(4) === 0 && kill < kills) {
     // In the middle of the takeover.
     await Bun.sleep(random(250));
-    await host.serve.kill();
+    await victim.kill();
     await starting.catch(() => undefined);
-    await host.serve.restart();
+    await victim.restart();
     kill += 1;
   } else {
     await starting;
@@ -123,8 +124,8 @@ async function program(): Promise<LoopReader> {
 
 function memory(): string {
   return [
-    ["daemon", host.serve.pid],
-    ["keeper", stage.keeperPid ?? 0],
+    ["server", victim.serverPid],
+    ["keeper", victim.keeperPid],
   ]
     .map(([name, pid]) => {
       const status = readFileSync(`/proc/${pid}/status`, "utf8");

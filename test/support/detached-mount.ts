@@ -100,7 +100,12 @@ export class DetachedMount implements AsyncDisposable {
   /** Resolves when another process than `former` serves it, and has told the keeper. */
   async servedAgain(former: number | undefined): Promise<void> {
     await until(
-      () => this.serverPid !== undefined && this.serverPid !== former,
+      async () => {
+        const pid = this.serverPid;
+        return (
+          pid !== undefined && pid !== former && (await this.#keeperStatus())?.isLeased === true
+        );
+      },
       () => this.log,
     );
   }

@@ -8,10 +8,11 @@ const PATIENCE_MS = 180_000;
 const CHAOS = join(import.meta.dirname, "../../scripts/chaos.ts");
 const SHORT = ["--kills", "12", "--seed", "7", "--large", "3000000"];
 
-describeMounts(CONTAINERD_PROGRAMS, "a daemon that is killed at random moments", () => {
+describeMounts(CONTAINERD_PROGRAMS, "a server that is killed at random moments", () => {
   test.each([
     { title: "with the kernel's help", flags: [] },
     { title: "where the kernel cannot be asked again", flags: ["--no-resend"] },
+    { title: "when it is a detached mount's", flags: ["--detached"] },
   ])(
     "fails no call of programs, and gives no wrong byte, $title",
     async ({ flags }) => {
