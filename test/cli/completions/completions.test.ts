@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { completionsCommand } from "../../../src/cli/commands/completions.ts";
 import { bashCompletion } from "../../../src/cli/completions/bash-completion.ts";
 import { completionNodes } from "../../../src/cli/completions/completion-model.ts";
@@ -97,17 +97,67 @@ describeWith(["fish"], "fish completion", () => {
   });
 });
 
+/** Has an interactive shell complete a line: what it would insert is written to `found`. */
+const ZSH_INNER = `
+fpath=("$DIR" $fpath)
+autoload -Uz compinit && compinit -D -u
+unsetopt auto_list auto_menu
+compadd() {
+  local -a matches
+  # Those calls only ask.
+  if (( \${argv[(I)-[OAD]]} )); then builtin compadd "$@"; return; fi
+  builtin compadd -A matches "$@"
+  print -rl -- $matches >> "$DIR/found"
+  builtin compadd "$@"
+}
+complete-it() { zle complete-word; : > "$DIR/done" }
+zle -N complete-it
+bindkey '^I' complete-it
+zle-line-init() { : > "$DIR/ready" }
+zle -N zle-line-init
+cd "$DIR/work"
+`;
+const ZSH_OUTER = `
+zmodload zsh/zpty
+zmodload zsh/zselect
+until-there() { while [[ ! -e $1 ]]; do zpty -r -t z chunk; zselect -t 1; done }
+zpty z zsh -f -i
+zpty -w z '. "$DIR/inner.zsh"'
+until-there "$DIR/ready"
+zpty -n -w z "$LINE"$'\t'
+until-there "$DIR/done"
+zpty -d z
+`;
+
 describeWith(["zsh"], "zsh completion", () => {
-  test("is a script that loads", async () => {
+  async function complete(line: string): Promise<readonly string[]> {
     await using dir = await stage();
     await writeFile(dir.join("_sociable"), zshCompletion(await completionNodes(commandRegistry)));
-    const script = `fpath=(${dir.path} $fpath); autoload -Uz compinit && compinit -D -u
-autoload +X -Uz _sociable && print -r -- $_comps[sociable] \${+functions[_sociable]}`;
-    const { stdout, stderr } = await runProgram(["zsh", "-f", "-c", script], { env: dir.env });
-    expect({ stdout: Buffer.from(stdout).toString(), stderr }).toEqual({
-      stdout: "_sociable 1\n",
-      stderr: "",
-    });
+    await writeFile(dir.join("inner.zsh"), ZSH_INNER);
+    await writeFile(dir.join("found"), "");
+    const env = { ...dir.env, DIR: dir.path, LINE: line, TERM: "dumb" };
+    const { stderr } = await runProgram(["zsh", "-f", "-c", ZSH_OUTER], { env });
+    expect(stderr).toBe("");
+    // It may ask twice for the same.
+    return [...new Set(linesOf(await readFile(dir.join("found"))))];
+  }
+
+  test.each([
+    ...LINES,
+    {
+      title: "files, names with spaces",
+      line: "sociable config check conf",
+      want: ["config\\ file.toml"],
+    },
+    { title: "directories", line: "sociable mount x lay", want: ["layers"] },
+    { title: "after the equals sign", line: "sociable ls --log-level=de", want: ["debug"] },
+    {
+      title: "an image after its colon",
+      line: "sociable ls localhost:5000/app:",
+      want: ["localhost:5000/app:1", "localhost:5000/app:2"],
+    },
+  ])("completes $title", async ({ line, want }) => {
+    expect((await complete(line)).toSorted()).toEqual([...want]);
   });
 });
 
