@@ -90,6 +90,18 @@ describeMounts([], "a detached mount whose server is killed", () => {
     expect(await reader.result).toMatchObject(ALL_RIGHT);
   });
 
+  test("is served by a process that does not go where the first one was, below the mount", async () => {
+    await using opened = await openStage({ cwd: ({ directory }) => directory });
+    const { stage, mount, directory } = opened;
+    const former = mount.serverPid;
+    await mount.killServer();
+    await mount.servedAgain(former);
+    await using reader = stage.compare({ directory });
+    expect(await reader.result).toMatchObject(ALL_RIGHT);
+    const { stdout } = await runProgram(["readlink", `/proc/${mount.serverPid}/cwd`]);
+    expect(Buffer.from(stdout).toString()).toBe("/\n");
+  });
+
   test("has the password that was asked for once", async () => {
     const login = { username: "me", password: "pass" };
     const manners = { auth: { kind: "basic", ...login } } as const;

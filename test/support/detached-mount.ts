@@ -13,6 +13,8 @@ export interface DetachedMountOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly program?: string;
   readonly image?: string;
+  /** Where the command is given. Default: where this process is. */
+  readonly cwd?: (mount: DetachedMount) => string;
   /** On its standard input. */
   readonly input?: string;
 }
@@ -41,6 +43,7 @@ export class DetachedMount implements AsyncDisposable {
       program = SOCIABLE,
       image = stage.name,
       input = "",
+      cwd = () => process.cwd(),
     }: DetachedMountOptions = {},
   ): Promise<DetachedMount> {
     const mount = new DetachedMount(stage.temp.join("root"), stage.temp.join("mnt"));
@@ -48,6 +51,7 @@ export class DetachedMount implements AsyncDisposable {
     await mkdir(directory, { recursive: true });
     const command = [program, "mount", "--detach", "--root", root, ...flags, image, directory];
     const child = Bun.spawn(command, {
+      cwd: cwd(mount),
       stdin: Buffer.from(input),
       stdout: "ignore",
       stderr: "pipe",

@@ -6,6 +6,14 @@ import { sysClose } from "../../sys/libc.ts";
 import type { CommandContext } from "../command-context.ts";
 import { type DetachedRun, environmentOfNext } from "../detach.ts";
 
+export interface MountKeeperOptions {
+  readonly run: DetachedRun;
+  /** Of the mount, without symlinks. */
+  readonly directory: string;
+  /** How long the mount waits for the next process. */
+  readonly timeoutMs: number;
+}
+
 export interface MountKeeper {
   readonly link: KeeperLink;
   /** What the process before has served; undefined when the mount is yet to be made. The caller's to close. */
@@ -20,17 +28,18 @@ export interface MountKeeper {
  */
 export async function openMountKeeper(
   { io, root, log, services, argv }: CommandContext<unknown, unknown>,
-  { keeper, logFile }: DetachedRun,
-  timeoutMs: number,
+  { run: { keeper, logFile }, directory, timeoutMs }: MountKeeperOptions,
 ): Promise<MountKeeper> {
   if (services.selfCommand === undefined) throw new Error("there is no program to start");
+  // Whoever goes there while nobody serves it waits, and with it the keeper.
+  const isHidden = `${io.cwd}/`.startsWith(`${directory}/`);
   const name = keeper ?? randomBytes(8).toString("hex");
   const link = new KeeperLink({
     root,
     name,
     self: services.selfCommand,
     timeoutMs,
-    revival: { argv, cwd: io.cwd, env: environmentOfNext(io, name) },
+    revival: { argv, cwd: isHidden ? "/" : io.cwd, env: environmentOfNext(io, name) },
     logFile,
     log,
   });

@@ -135,7 +135,8 @@ async function serveKept(
   directory: string,
   run: DetachedRun,
 ): Promise<void> {
-  const keeper = await openMountKeeper(context, run, context.flags["takeover-timeout"]);
+  const timeoutMs = context.flags["takeover-timeout"];
+  const keeper = await openMountKeeper(context, { run, directory, timeoutMs });
   await using _link = keeper.link;
   if (!keeper.isOver) await serve(context, directory, keeper);
 }
