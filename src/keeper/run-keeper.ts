@@ -1,5 +1,6 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { Logger } from "../observability/log.ts";
+import { EndRequests } from "./end-requests.ts";
 import { tryKeeperLock } from "./keeper-lock.ts";
 import { keeperPaths } from "./keeper-paths.ts";
 import { KeeperServer } from "./keeper-server.ts";
@@ -13,8 +14,6 @@ export interface RunKeeperOptions {
   readonly timeoutMs: number;
   /** How the server of what it holds is started again; without it somebody else does. */
   readonly revival?: Pick<ReviverOptions, "command" | "cwd" | "env"> | undefined;
-  /** Aborted when the process is asked to end. */
-  readonly signal: AbortSignal;
   readonly log: Logger;
 }
 
@@ -25,16 +24,17 @@ const OOM_SCORE = "-1000";
 
 /**
  * Keeps descriptors until there is nothing left to keep. Returns at once where another process does so
- * already for this state root. Asked to end it does, unless a daemon is there, who would have to start
- * another one.
+ * already for this state root. Asked to end it does, as when the machine is shut down; unless a daemon
+ * is there: a signal to all of a service (systemctl kill) is not meant for what outlives the daemon.
  */
 export async function runKeeper(options: RunKeeperOptions): Promise<void> {
-  const { root, name, timeoutMs, revival, signal, log } = options;
+  const { root, name, timeoutMs, revival, log } = options;
   const paths = keeperPaths(root, name);
   process.chdir("/");
   const givenUmask = process.umask(PRIVATE_UMASK);
   using lock = tryKeeperLock(paths.lock);
   if (lock === undefined) return;
+  const requests = new EndRequests();
   const givenScore = readScore();
   writeScore(OOM_SCORE);
   rmSync(paths.socket, { force: true });
@@ -52,9 +52,7 @@ export async function runKeeper(options: RunKeeperOptions): Promise<void> {
   try {
     using server = new KeeperServer({ path: paths.socket, timeoutMs, reviver, log });
     while (await server.step()) {
-      // A signal has interrupted the wait; who hears of it runs only now.
-      await new Promise((resolve) => setImmediate(resolve));
-      if (!signal.aborted || server.isLeased) continue;
+      if (!(await requests.take()) || server.isLeased) continue;
       log.warn("asked to end without a daemon: mounts are given up", { mounts: server.count });
       await server.giveUp();
       return;

@@ -226,6 +226,24 @@ describe("a keeper with a daemon", () => {
     expect(await client.status()).toMatchObject({ held: 1 });
   });
 
+  test("has forgotten that it was asked to end when that daemon ends, too", async () => {
+    await using opened = await openKeeper();
+    const { client, keeper } = opened;
+    const lease = await client.lease(60_000);
+    await give(client, ONE, 1);
+    for (let i = 0; i < 2; i++) {
+      process.kill(keeper.pid, "SIGTERM");
+      // An answer comes after the signal has been heard.
+      await client.status();
+      await client.status();
+    }
+    lease[Symbol.dispose]();
+    while ((await client.status()).isLeased) await Bun.sleep(5);
+    await Bun.sleep(50);
+    expect(await client.status()).toMatchObject({ held: 1, isLeased: false });
+    await keeper.kill("SIGTERM");
+  });
+
   test("tells it when it ends", async () => {
     await using opened = await openKeeper();
     const { client, keeper } = opened;

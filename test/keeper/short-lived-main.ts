@@ -23,7 +23,6 @@ if (positionals[0] === "keeper") {
       cwd: values.cwd ?? "/",
       env: process.env,
     },
-    signal: new AbortController().signal,
     log: createLogger({ sink: ({ message }) => process.stderr.write(`${message}\n`) }),
   });
 } else {

@@ -40,7 +40,7 @@ export const keeperCommand = defineCommand({
       description: "Where COMMAND is started",
     },
   },
-  async run({ args, flags, io, root, services, signal, log }) {
+  async run({ args, flags, io, root, services, log }) {
     const { name, timeout, cwd } = flags;
     if (name !== undefined && !NAME.test(name)) {
       throw new SociError(
@@ -54,7 +54,6 @@ export const keeperCommand = defineCommand({
       name,
       timeoutMs: timeout,
       revival: args.command.length === 0 ? undefined : { command, cwd, env: io.env },
-      signal,
       log,
     });
   },
