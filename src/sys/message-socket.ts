@@ -1,5 +1,4 @@
-import { closeSync, openSync } from "node:fs";
-import { constants } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { SociError } from "../errors.ts";
 import { EAGAIN, ECONNREFUSED, EINTR, ENOENT, errnoName } from "./errno.ts";
@@ -20,7 +19,6 @@ const SOCK_NONBLOCK = 0o4000;
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
 const BACKLOG = 64;
-const O_DIRECTORY = 0o200000;
 // sizeof(sun_path), of which a path's last byte is a NUL.
 const MAX_ADDRESS_BYTES = 108;
 
@@ -110,7 +108,7 @@ function withAddress<T>(path: string, use: (address: Uint8Array) => T): T {
 
 function openDirectory(path: string): number {
   try {
-    return openSync(path, constants.O_RDONLY | O_DIRECTORY);
+    return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
   } catch (cause) {
     throw new SociError("not-found", `Cannot open directory "${path}"`, { cause });
   }
