@@ -16,18 +16,18 @@ export function kernelCheck(release: string): Check {
   const isAtLeast = (wantMajor: number, wantMinor: number): boolean =>
     major > wantMajor || (major === wantMajor && minor >= wantMinor);
   if (Number.isNaN(major)) return warn(name, `Linux ${release}, which says no version`);
-  if (!isAtLeast(4, 20)) {
+  if (!isAtLeast(5, 4)) {
     return fail(
       name,
-      `Linux ${release}, want 4.20 or later`,
-      "Upgrade the kernel: FUSE reads of 1 MiB came with 4.20",
+      `Linux ${release}, want 5.4 or later`,
+      "Upgrade the kernel: a mount needs FUSE 7.31, which came with 5.4",
     );
   }
   if (!isAtLeast(6, 9)) {
     return warn(
       name,
       `Linux ${release}`,
-      "It works; from 6.9 on, what containers are reading while the service is started again is answered afterwards",
+      "It works; from 6.9 on, processes that wait for the service to be started again can be killed meanwhile",
     );
   }
   return ok(name, `Linux ${release}`);
