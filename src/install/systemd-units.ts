@@ -90,6 +90,8 @@ ListenStream=${unitWord(socket)}
 # Whoever reaches it can mount and remove snapshots.
 SocketMode=0600
 DirectoryMode=0700
+# After an uninstall nothing is to be left of it.
+RemoveOnStop=yes
 
 [Install]
 WantedBy=sockets.target

@@ -31,6 +31,13 @@ describe("serviceUnit()", () => {
   });
 });
 
+describe("socketUnit()", () => {
+  test("leaves no socket behind when it is stopped", () => {
+    const unit = socketUnit({ socket: "/run/sociable/sociable.sock" });
+    expect(unit).toContain("\nRemoveOnStop=yes\n");
+  });
+});
+
 describeWith(["systemd-analyze"], "systemd", () => {
   test("finds nothing wrong in the units", async () => {
     await using dir = await tempDir();
