@@ -172,7 +172,7 @@ install_program() {
   chmod 755 "$unfinished"
   "$unfinished" --version >"$work/says" 2>"$work/error" \
     || refuse "the program does not run here: $(head -n 3 "$work/error")" \
-      "Is $bin_dir mounted noexec? Is the C library older than glibc 2.17?"
+      "Is $bin_dir mounted noexec? Is the C library older than glibc 2.17, or Alpine than 3.15?"
   mv -f -- "$unfinished" "$bin_dir/sociable"
   unfinished=""
   say "Installed $bin_dir/sociable: $(cat "$work/says")"
