@@ -1,5 +1,8 @@
 import { type TlsSettings, withoutIdentity } from "./tls-settings.ts";
 
+// Said outright, since otherwise NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment would decide.
+const COMMON = new Bun.FetchSession({ tls: tlsOptions({}) });
+
 /**
  * A pool of connections for each TLS settings object. Given with every request, a list of authorities
  * would be hashed with every request: 400 kB of certificates, four times the cost of a small one.
@@ -8,10 +11,10 @@ export class FetchSessions {
   readonly #sessions = new WeakMap<TlsSettings, Bun.FetchSession>();
   readonly #strangers = new WeakMap<TlsSettings, TlsSettings>();
 
-  /** The pool of these settings; `undefined`, the common one, without any. */
-  get(settings: TlsSettings | undefined): Bun.FetchSession | undefined {
+  /** The pool of these settings; without any, one that the whole thread shares. */
+  get(settings: TlsSettings | undefined): Bun.FetchSession {
     if (settings === undefined) {
-      return undefined;
+      return COMMON;
     }
     let session = this.#sessions.get(settings);
     if (session === undefined) {

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { makeCertificates } from "../support/certificates.ts";
+import { type Certificates, makeCertificates } from "../support/certificates.ts";
 import { TestRegistry } from "../support/registry.ts";
 import { buildSociable, SOCIABLE } from "../support/sociable-binary.ts";
 import { tempDir, type TempDir } from "../support/temp-dir.ts";
@@ -93,19 +93,67 @@ describe("dist/sociable in a directory of somebody else", () => {
   });
 });
 
-test("dist/sociable checks certificates whatever NODE_TLS_REJECT_UNAUTHORIZED says", async () => {
-  await using dir = await tempDir();
-  await using registry = TestRegistry.start();
-  const certificates = await makeCertificates(dir);
-  await using front = await TlsFront.start({ target: registry.host, certificates });
-  // localhost is spoken to without TLS unless there are TLS settings for it: trusting another CA is one.
-  const words = ["--tlscacert", certificates.otherServer.certFile, `${front.host}/app:1`];
-  const child = Bun.spawn([SOCIABLE, "ls", "--root", dir.join("root"), ...words], {
-    env: { ...process.env, NODE_TLS_REJECT_UNAUTHORIZED: "0" },
-    stdio: ["ignore", "ignore", "pipe"],
+interface Distrusted {
+  readonly title: string;
+  /** What makes `ls` speak TLS to the front, which nobody has a reason to trust. */
+  readonly arrange: (stage: {
+    readonly dir: TempDir;
+    readonly registry: TestRegistry;
+    readonly front: TlsFront;
+    readonly certificates: Certificates;
+  }) => Promise<{ readonly words: readonly string[]; readonly env?: Record<string, string> }>;
+}
+
+const DISTRUSTED: readonly Distrusted[] = [
+  {
+    title: "of a registry with TLS settings",
+    // localhost is spoken to without TLS unless there are TLS settings for it: another CA is one.
+    arrange: async ({ front, certificates }) => ({
+      words: ["--tlscacert", certificates.otherServer.certFile, `${front.host}/app:1`],
+    }),
+  },
+  {
+    title: "of a registry without any settings",
+    arrange: async ({ dir, front }) => {
+      const hosts = dir.join("certs.d", front.host.replace(/:(\d+)$/, "_$1_"));
+      await mkdir(hosts, { recursive: true });
+      await writeFile(`${hosts}/hosts.toml`, `server = "https://${front.host}"\n`);
+      return { words: ["--hosts-dir", dir.join("certs.d"), `${front.host}/app:1`] };
+    },
+  },
+  {
+    title: "of the host that gives tokens",
+    arrange: async ({ registry, front }) => {
+      const realm = `https://${front.host}/token`;
+      registry.manners.auth = { kind: "bearer", realm, username: "me", password: "secret" };
+      return { words: ["--user", "me:secret", `${registry.host}/app:1`] };
+    },
+  },
+  {
+    title: "of a proxy",
+    arrange: async ({ front }) => ({
+      words: ["--plain-http", "registry.invalid/app:1"],
+      env: { HTTP_PROXY: `https://${front.host}` },
+    }),
+  },
+];
+
+describe("dist/sociable, whatever NODE_TLS_REJECT_UNAUTHORIZED says,", () => {
+  test.each([...DISTRUSTED])("checks the certificate $title", async ({ arrange }) => {
+    await using dir = await tempDir();
+    await using registry = TestRegistry.start();
+    // Behind the front, so that what comes through it is seen.
+    await using behind = TestRegistry.start();
+    const certificates = await makeCertificates(dir);
+    await using front = await TlsFront.start({ target: behind.host, certificates });
+    const { words, env } = await arrange({ dir, registry, front, certificates });
+    const child = Bun.spawn([SOCIABLE, "ls", "--root", dir.join("root"), ...words], {
+      env: { ...process.env, ...env, NODE_TLS_REJECT_UNAUTHORIZED: "0" },
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    const stderr = await new Response(child.stderr).text();
+    expect(await child.exited).toBe(1);
+    expect(stderr).toMatch(/certificate/i);
+    expect([...behind.requests, ...behind.tokenRequests]).toEqual([]);
   });
-  const stderr = await new Response(child.stderr).text();
-  expect(await child.exited).toBe(1);
-  expect(stderr).toMatch(/certificate/i);
-  expect(registry.requests).toEqual([]);
 });
