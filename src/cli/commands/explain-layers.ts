@@ -42,6 +42,8 @@ export interface ExplainOptions extends WaitOptions {
   readonly index: SociIndex | undefined;
   /** Where zTOCs may be without a request. */
   readonly store: LocalStore | undefined;
+  /** Take also what this host alone has: zTOCs that were made here, of layers that the index leaves out. */
+  readonly ownZtocs?: boolean;
 }
 
 /** zTOCs fetched at once. */
@@ -50,7 +52,7 @@ const PARALLEL = 8;
 /** Finds out of each layer whether it can be read lazily: its zTOC is fetched and looked at, of the layer nothing is. */
 export async function explainLayers(
   layers: readonly Descriptor[],
-  { source, index, store, signal }: ExplainOptions,
+  { source, index, store, ownZtocs = false, signal }: ExplainOptions,
 ): Promise<readonly ExplainedLayer[]> {
   const references = index === undefined ? [] : ztocReferences(index);
   // The first when an index has several of a layer.
@@ -61,7 +63,7 @@ export async function explainLayers(
       const encoding = encodingOf(descriptor.mediaType);
       const ztoc =
         named.get(descriptor.digest) ??
-        (index === undefined ? undefined : await localZtoc(descriptor.digest, store));
+        (index !== undefined && ownZtocs ? await localZtoc(descriptor.digest, store) : undefined);
       const options = { source, store, log: NO_LOG, signal: inner };
       const found =
         ztoc === undefined

@@ -80,7 +80,13 @@ export const explainCommand = defineCommand({
       manifest: descriptor.digest,
       platform: platform === undefined ? "" : formatPlatform(platform),
       discovery,
-      layers: await explainLayers(manifest.layers, { source, index, store, signal }),
+      layers: await explainLayers(manifest.layers, {
+        source,
+        index,
+        store,
+        ownZtocs: true,
+        signal,
+      }),
       daemon: await asking,
     };
     if (flags.json) await writeJson(io.stdout, jsonOfExplanation(explanation));

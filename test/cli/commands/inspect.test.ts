@@ -103,6 +103,18 @@ describe("sociable inspect", () => {
     }
   });
 
+  test("counts what a host fetches that has no zTOC of its own", async () => {
+    await using cli = await indexed(true);
+    const elsewhere = await cli.run(["inspect", "--json", "--platform", "linux/amd64", cli.name], {
+      registry,
+      root: "another",
+    });
+    const all = ["create", "--min-layer-size", "0", "--platform", "linux/amd64", cli.name];
+    expect((await cli.run(all)).code).toBe(0);
+    const { stdout } = await inspect(cli, "--json");
+    expect(JSON.parse(stdout)).toEqual(JSON.parse(elsewhere.stdout));
+  });
+
   test("counts what a cold start fetches, in rounds", async () => {
     await using cli = await indexed(true);
     const { stdout } = await cli.run(["inspect", "--json", "--platform", "linux/amd64", cli.name], {
