@@ -15,6 +15,7 @@ import {
 } from "../support/image-builder.ts";
 import { mountTemp } from "../support/mount-temp.ts";
 import { runnableLayer } from "../support/runnable-image.ts";
+import { BLOCKS } from "../support/readme.ts";
 import { sampleBytes } from "../support/sample-bytes.ts";
 import { buildSociable } from "../support/sociable-binary.ts";
 import type { TempDir } from "../support/temp-dir.ts";
@@ -240,6 +241,22 @@ describeMounts([], "npm run demo, with a mount", () => {
   });
 });
 
+/** The tables of README.md. */
+const SHOWN = BLOCKS.find(({ text }) => text.startsWith("Over "))?.text ?? "";
+
+/** Tables with their titles, without figures, what they make wide, and the demo's indent. */
+function tablesIn(output: string): string {
+  const tables = output.match(/^\S.*\n\n +seconds .*\n(?:.*x\n)+/gm) ?? [];
+  return tables
+    .join("\n")
+    .replace(/\d+(?:\.\d+)? (?=[KMG]?i?B\b|%)/g, "# ")
+    .replace(/[KMG]iB\b/g, "B")
+    .replace(/\d+(?:\.\d+)?x?$/gm, "#")
+    .replace(/(?<= )\d+(?:\.\d+)?(?= )/g, "#")
+    .replace(/^ +/gm, "")
+    .replace(/ {2,}/g, "  ");
+}
+
 describeMounts(CONTAINERD_PROGRAMS, "npm run demo, with containers", () => {
   const LAZY =
     /Start the same container lazily[\s\S]*\$ sociable serve\n +process (\d+)[\s\S]*\$ ctr run /;
@@ -258,6 +275,7 @@ describeMounts(CONTAINERD_PROGRAMS, "npm run demo, with containers", () => {
       expect(stdout).toMatch(/lazily: pull +\d+\.\d\d +[1-9]/);
       expect(stdout).toMatch(/lazily: container, started and done +\d+\.\d\d +[1-9]/);
       expect(stdout).toMatch(/lazily: both +\d+\.\d\d +[1-9].*x\n/);
+      expect(tablesIn(stdout)).toBe(tablesIn(SHOWN));
       expect(await demo.left()).toEqual([]);
     },
     PATIENCE_MS,

@@ -1,24 +1,26 @@
 import { beforeAll, describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describeWith } from "../support/describe-with.ts";
+import { BLOCKS, blocksOf, README } from "../support/readme.ts";
 import { buildSociable, runProgram, SOCIABLE } from "../support/sociable-binary.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
-const README = readFileSync(join(import.meta.dirname, "../../README.md"), "utf8");
-const BLOCKS = [...README.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].map(
-  ([, language = "", text = ""]) => ({ language, text }),
-);
 const TOML = BLOCKS.flatMap(({ language, text }) => (language === "toml" ? [text] : []));
 const FOR_CONTAINERD = TOML.filter((text) => /^\[+(proxy_plugins|plugins)\./m.test(text));
 const FOR_SOCIABLE = TOML.filter((text) => !FOR_CONTAINERD.includes(text));
 
+const ROOT = join(import.meta.dirname, "../..");
+
 /** Command lines of blocks, and those in the text with what follows the program's name. */
-const LINES = [
-  ...BLOCKS.flatMap(({ text }) => [...text.matchAll(/^(?:\$ )?(sociable [a-z].*)$/gm)]),
-  ...README.matchAll(/`(sociable [a-z][^`]*)`/g),
-].map(([, line = ""]) => line.replace(/ [<#|].*$/, ""));
+function linesOf(document: string): readonly string[] {
+  return [
+    ...blocksOf(document).flatMap(({ text }) => [
+      ...text.matchAll(/^(?:\$ )?(sociable [a-z].*)$/gm),
+    ]),
+    ...document.matchAll(/`(sociable [a-z][^`]*)`/g),
+  ].map(([, line = ""]) => line.replace(/ [<#|].*$/, ""));
+}
 
 beforeAll(buildSociable, 120_000);
 
@@ -33,20 +35,53 @@ async function helpOf(words: readonly string[]): Promise<string> {
   throw new Error(`sociable does not know "${words.join(" ")}"`);
 }
 
-describe("README.md", () => {
-  test("names commands and flags that there are", async () => {
-    expect(LINES.length).toBeGreaterThan(20);
-    for (const line of new Set(LINES)) {
-      const words = line.split(/\s+/);
-      const help = await helpOf(words);
-      for (const flag of words.filter((word) => word.startsWith("--"))) {
-        expect({ line, help }).toMatchObject({
-          help: expect.stringContaining(flag.replace(/=.*/, "")),
-        });
+describe("documents", () => {
+  test.each([
+    { document: "README.md", least: 20 },
+    { document: "src/ARCHITECTURE.md", least: 4 },
+    { document: "scripts/kubernetes/README.md", least: 3 },
+  ])(
+    "$document names commands and flags that there are",
+    async ({ document, least }) => {
+      const lines = linesOf(await readFile(join(ROOT, document), "utf8"));
+      expect(lines.length).toBeGreaterThanOrEqual(least);
+      for (const line of new Set(lines)) {
+        const words = line.split(/\s+/);
+        const help = await helpOf(words);
+        for (const flag of words.filter((word) => word.startsWith("--"))) {
+          expect({ line, help }).toMatchObject({
+            help: expect.stringContaining(flag.replace(/=.*/, "")),
+          });
+        }
       }
-    }
-  }, 120_000);
+    },
+    120_000,
+  );
 
+  test("name scripts, and flags of scripts, that there are", async () => {
+    const { scripts } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
+    const named = [...README.matchAll(/npm (?:run )?([a-z]+)(?: -- ([^`\n]*))?/g)];
+    expect(new Set(named.map(([, name]) => name))).toEqual(new Set(Object.keys(scripts)));
+    for (const [text, name = "", rest = ""] of named) {
+      const source = await readFile(join(ROOT, scripts[name].split(" ").at(-1)), "utf8");
+      const flags = rest.match(/(?<=--)[a-z-]+/g) ?? [];
+      const unknown = flags.filter((flag) => !new RegExp(`^ +"?${flag}"?: \\{`, "m").test(source));
+      expect({ text, unknown }).toEqual({ text, unknown: [] });
+    }
+    const benches = [...README.matchAll(/--only ([a-z,-]+)/g)].flatMap(([, list = ""]) =>
+      list.split(","),
+    );
+    const sources = await Promise.all(
+      [...new Bun.Glob("test/bench/*-bench.ts").scanSync(ROOT)].map((path) =>
+        readFile(join(ROOT, path), "utf8"),
+      ),
+    );
+    const known = sources.flatMap((source) => source.match(/(?<= name: ")[a-z-]+(?=")/g) ?? []);
+    expect(benches.filter((name) => !known.includes(name))).toEqual([]);
+  });
+});
+
+describe("README.md", () => {
   test("shows settings of sociable that it takes without a warning", async () => {
     await using dir = await tempDir();
     const file = dir.join("config.toml");

@@ -11,6 +11,11 @@ const PROGRAMS = ["sh", "cat", "echo", "true", "sleep", "ls", "sha256sum", "rm",
  * image's containers can run. `programs` are looked for in PATH.
  */
 export async function runnableLayer(programs: readonly string[] = PROGRAMS): Promise<BuiltLayer> {
+  return await buildLayer({ entries: await runnableEntries(programs) });
+}
+
+/** What makes an image able to run these programs. */
+export async function runnableEntries(programs: readonly string[]): Promise<LayerEntry[]> {
   const files = new Map<string, string>();
   for (const name of programs) {
     const found = Bun.which(name);
@@ -33,7 +38,7 @@ export async function runnableLayer(programs: readonly string[] = PROGRAMS): Pro
     const content = await readFile(await realpath(source));
     entries.push({ name: path.slice(1), mode: 0o755, content });
   }
-  return await buildLayer({ entries });
+  return entries;
 }
 
 async function librariesOf(program: string): Promise<readonly string[]> {
