@@ -6,12 +6,15 @@ import type { FlagSpec, FlagSpecs } from "./flag-spec.ts";
 import { formatDuration } from "./duration.ts";
 import { GLOBAL_FLAGS, TOP_FLAGS } from "./global-flags.ts";
 import type { CommandGroup } from "./registry-entry.ts";
+import { wrapText } from "./wrap-text.ts";
 
 export interface HelpOptions {
   /** The words typed, from the program's name on. */
   readonly path: string;
   /** Whether to keep the escape sequences that style headings. */
   readonly color: boolean;
+  /** Columns of the terminal; undefined where there is none: lines are as long as they get then. */
+  readonly width?: number | undefined;
 }
 
 /** Help of one command: usage, arguments, all flags, description, examples. */
@@ -20,6 +23,7 @@ export async function renderCommandHelp(command: Command, options: HelpOptions):
     meta: { name: options.path, description: command.summary },
     args: { ...positionalsOf(command), ...optionsOf({ ...command.flags, ...GLOBAL_FLAGS }) },
   });
+  // Not wrapped: lines to be copied.
   const examples = command.examples
     .map(({ command: line, explanation }) => `  ${explanation}:\n    ${line}\n`)
     .join("\n");
@@ -27,7 +31,8 @@ export async function renderCommandHelp(command: Command, options: HelpOptions):
     command.description === undefined
       ? ""
       : `${heading("DESCRIPTION")}\n\n${indent(command.description)}\n\n`;
-  return finish(`${usage}\n${description}${heading("EXAMPLES")}\n\n${examples}`, options);
+  const prose = wrapped(`${usage}\n${description}`, options);
+  return finish(`${prose}${heading("EXAMPLES")}\n\n${examples}`, options);
 }
 
 /** Help of a group: its commands and their summaries. Loads none of them. */
@@ -47,7 +52,7 @@ export async function renderGroupHelp(
         ]),
     ),
   });
-  return finish(`${usage}\n`, options);
+  return finish(wrapped(`${usage}\n`, options), options);
 }
 
 /** What a flag's default is called where there is one, in the form in which it can be typed. */
@@ -93,6 +98,10 @@ function heading(text: string): string {
 
 function indent(text: string): string {
   return text.replace(/^(?=.)/gm, "  ");
+}
+
+function wrapped(text: string, { width }: HelpOptions): string {
+  return width === undefined ? text : wrapText(text, width);
 }
 
 function finish(text: string, { color }: HelpOptions): string {

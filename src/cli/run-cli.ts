@@ -15,7 +15,7 @@ import type { CliServices } from "./cli-services.ts";
 import { formatReport, reportOf } from "./error-report.ts";
 import { EXIT_DONE, EXIT_USAGE, exitCodeOf } from "./exit-code.ts";
 import { GLOBAL_FLAGS, TOP_FLAGS } from "./global-flags.ts";
-import { renderCommandHelp, renderGroupHelp } from "./help.ts";
+import { type HelpOptions, renderCommandHelp, renderGroupHelp } from "./help.ts";
 import { parseCommandLine } from "./parse-command-line.ts";
 import { asksForHelp, parseFlags } from "./parse-flags.ts";
 import { primaryErrorOf } from "./primary-error.ts";
@@ -63,6 +63,10 @@ export async function runCli(
   }
 }
 
+function lookOf(io: CliIo, stream: { readonly isTty: boolean }): Omit<HelpOptions, "path"> {
+  return { color: wantsColor(io, stream), width: stream.isTty ? io.stderr.columns : undefined };
+}
+
 async function runGroup(
   { group, path, argv }: Selected<"group">,
   { io, registry }: { readonly io: CliIo; readonly registry: CommandGroup },
@@ -71,7 +75,7 @@ async function runGroup(
   const flags = isTop ? { ...GLOBAL_FLAGS, ...TOP_FLAGS } : GLOBAL_FLAGS;
   const { values } = parseFlags(argv, { flags, path });
   if (values["help"] === true) {
-    const help = await renderGroupHelp(group, { path, isTop, color: wantsColor(io, io.stdout) });
+    const help = await renderGroupHelp(group, { path, isTop, ...lookOf(io, io.stdout) });
     await io.stdout.write(help);
     return EXIT_DONE;
   }
@@ -80,7 +84,7 @@ async function runGroup(
     return EXIT_DONE;
   }
   // No command: the same help, but as an answer to bad usage.
-  io.stderr.write(await renderGroupHelp(group, { path, isTop, color: wantsColor(io, io.stderr) }));
+  io.stderr.write(await renderGroupHelp(group, { path, isTop, ...lookOf(io, io.stderr) }));
   return EXIT_USAGE;
 }
 
@@ -90,7 +94,7 @@ async function runCommand(
 ): Promise<number> {
   const command = await entry.load();
   if (asksForHelp(argv, { ...command.flags, ...GLOBAL_FLAGS })) {
-    const help = await renderCommandHelp(command, { path, color: wantsColor(io, io.stdout) });
+    const help = await renderCommandHelp(command, { path, ...lookOf(io, io.stdout) });
     await io.stdout.write(help);
     return EXIT_DONE;
   }

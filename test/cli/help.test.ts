@@ -27,6 +27,14 @@ describe("renderCommandHelp()", () => {
     expect(await renderCommandHelp(echoCommand, options)).not.toContain("\u001b");
   });
 
+  test("fits the terminal, but for examples", async () => {
+    const help = await renderCommandHelp(echoCommand, { ...options, width: 60 });
+    const [prose = ""] = help.split("EXAMPLES");
+    expect(Math.max(...prose.split("\n").map((line) => Bun.stringWidth(line)))).toBeLessThan(61);
+    expect(help).toContain("    sociable echo alpine\n");
+    expect(help).not.toMatch(/ $/m);
+  });
+
   test("has no white space at line ends", async () => {
     expect(await renderCommandHelp(echoCommand, options)).not.toMatch(/ $/m);
   });
