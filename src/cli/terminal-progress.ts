@@ -82,7 +82,10 @@ export class TerminalProgress implements Progress, Disposable {
         item.totalBytes = bytes;
       },
       end: () => {
-        if (this.#items.delete(item)) this.#ended += 1;
+        if (!this.#items.delete(item)) return;
+        this.#ended += 1;
+        // Now: what comes next may reach the same terminal through a pipe, which is not seen here.
+        if (this.#items.size === 0) this.#erase();
       },
     };
   }

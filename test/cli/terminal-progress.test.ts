@@ -72,6 +72,19 @@ describe("TerminalProgress", () => {
     expect(written()).toMatch(/^second .*\n1 done\n$/);
   });
 
+  test("takes its picture away with the last item, before a result goes to a pipe", () => {
+    const { progress, tick, written } = fakeTerminal();
+    const items = [progress.item("first"), progress.item("second")];
+    tick();
+    items[0]?.end();
+    tick();
+    written();
+    items[1]?.end();
+    expect(written()).toBe(ERASE_LINE.repeat(2));
+    tick();
+    expect(written()).toBe("");
+  });
+
   test("shows no more lines than the terminal has rows", () => {
     const { progress, tick, written } = fakeTerminal({ rows: 5 });
     for (let i = 0; i < 20; i += 1) progress.item(`layer ${i}`);
