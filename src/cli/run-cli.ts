@@ -6,6 +6,7 @@ import { type Logger, createLogger } from "../observability/log.ts";
 import { textSink } from "../observability/text-sink.ts";
 import {
   type CliIo,
+  type ErrorStream,
   FailedElsewhere,
   Interrupt,
   OutputClosed,
@@ -112,7 +113,7 @@ async function runCommand(
   await command.run({
     args,
     flags,
-    io: { ...io, stdout: besideProgress(io, progress) },
+    io: { ...io, stdout: besideProgress(io, progress), stderr: aboveProgress(io, progress) },
     log,
     get root() {
       return globals.root === undefined ? defaultStateRoot(io) : resolve(io.cwd, globals.root);
@@ -135,6 +136,20 @@ function besideProgress({ stdout, stderr }: CliIo, progress: TerminalProgress): 
       progress.aboutToWrite(chunk);
       return stdout.write(chunk);
     },
+  };
+}
+
+/** Standard error for what a command says while its progress is shown there. */
+function aboveProgress({ stderr }: CliIo, progress: TerminalProgress): ErrorStream {
+  return {
+    isTty: stderr.isTty,
+    get columns() {
+      return stderr.columns;
+    },
+    get rows() {
+      return stderr.rows;
+    },
+    write: (text) => progress.writeAbove(text),
   };
 }
 

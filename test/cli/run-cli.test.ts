@@ -209,4 +209,15 @@ describe("runCli()", () => {
     const { stderr } = await runInProcess(["go"], { registry, stderrIsTty: true });
     expect(stderr).toEndWith("\u001b[1A\u001b[2Ksociable: Cannot go on\n");
   });
+
+  test("takes the progress away before a command says something, and draws it below", async () => {
+    const registry = registryOf(async ({ io, progress }) => {
+      progress.item("layer");
+      await Bun.sleep(150);
+      io.stderr.write("By the way\n");
+      await Bun.sleep(150);
+    });
+    const { stderr } = await runInProcess(["go"], { registry, stderrIsTty: true });
+    expect(stderr).toMatch(/^layer .*\n\u001b\[1A\u001b\[2KBy the way\nlayer .*\n/);
+  });
 });
